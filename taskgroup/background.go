@@ -1,0 +1,73 @@
+package taskgroup
+
+import (
+	"context"
+	"time"
+)
+
+// background is the state of a group's background tasks.
+type background struct {
+	live   int                     // tasks that have not ended
+	ctx    context.Context         // their context, made with the first of them
+	cancel context.CancelCauseFunc // ends ctx; nil before ctx is made and once it is to end
+}
+
+func (g *Group) startBackground(t Task) {
+	g.check()
+	g.mu.Lock()
+	if g.joined {
+		g.mu.Unlock()
+		panic("taskgroup: Start called after Wait returned")
+	}
+	b := &g.background
+	if g.ended() || b.ctx != nil && b.cancel == nil {
+		g.recordLocked().skipped++
+		g.mu.Unlock()
+		return
+	}
+	if b.ctx == nil {
+		b.ctx, b.cancel = context.WithCancelCause(context.WithoutCancel(g.parent))
+	}
+	b.live++
+	ctx := b.ctx
+	g.mu.Unlock()
+	go g.serve(ctx, &t)
+}
+
+// serve runs a background task. Background tasks have a goroutine each: they are few, and live long.
+func (g *Group) serve(ctx context.Context, t *Task) {
+	s := slot{f: t.Func}
+	var start time.Time
+	if t.Name != "" {
+		s.named, start = t, time.Now()
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			g.interrupted(s.origin(start), recover(), g.served)
+		}
+	}()
+	err := t.Func(ctx)
+	returned = true
+	if err != nil && !g.isEcho(ctx, err) { // to stop when told is what it is there for, and not counted
+		g.fail(s.origin(start), err)
+	}
+	g.served()
+}
+
+// served ends a background task.
+func (g *Group) served() {
+	g.mu.Lock()
+	g.background.live--
+	g.mu.Unlock()
+	g.idle.Broadcast()
+}
+
+// stopBackgroundLocked tells the background tasks to stop. It releases mu while it does.
+func (g *Group) stopBackgroundLocked() {
+	cancel := g.background.cancel
+	g.background.cancel = nil
+	g.mu.Unlock()
+	cancel(&CancelError{Group: g.cfg.name, Cause: ErrStopped})
+	g.mu.Lock()
+}

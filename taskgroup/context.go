@@ -1,0 +1,64 @@
+package taskgroup
+
+import (
+	"context"
+	"time"
+)
+
+// groupContext is a Group as the context of its tasks. Most tasks only pass their context on or look at its values,
+// so the context that can be waited for is made when somebody first asks for Done; deriving a context asks too.
+//
+// It may be taken for a standard context: once made, the real context answers all the questions, including the private one
+// by which package context finds the nearest context that it can register children with, so that deriving
+// from a groupContext starts no goroutine.
+type groupContext Group
+
+func (c *groupContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
+
+func (c *groupContext) Done() <-chan struct{} { return (*Group)(c).waitable().Done() }
+
+func (c *groupContext) Err() error {
+	if c.hasReal.Load() {
+		return c.real.Err()
+	}
+	if c.stopped.Load() != nil {
+		return context.Canceled
+	}
+	return c.parent.Err()
+}
+
+func (c *groupContext) Value(key any) any {
+	if c.hasReal.Load() {
+		return c.real.Value(key)
+	}
+	// context.Cause finds a cause by asking for a value, so a group that ended needs the real context to answer.
+	if c.stopped.Load() != nil {
+		return (*Group)(c).waitable().Value(key)
+	}
+	return c.parent.Value(key)
+}
+
+// waitable returns the real context and makes it if there is none.
+func (g *Group) waitable() context.Context {
+	if g.hasReal.Load() {
+		return g.real
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.hasReal.Load() {
+		return g.real
+	}
+	parent := g.parent
+	stopped := g.stopped.Load()
+	if stopped != nil {
+		// The group ended before anything happened to its parent, or by itself; what the parent did since must
+		// not become the cause.
+		parent = context.WithoutCancel(parent)
+	}
+	g.real, g.cancelReal = context.WithCancelCause(parent)
+	if stopped != nil {
+		g.cancelReal(stopped)
+	}
+	g.hasReal.Store(true) // last: readers of hasReal read the two fields without the lock
+	return g.real
+}

@@ -1,0 +1,53 @@
+package taskgroup
+
+import (
+	"context"
+	"reflect"
+)
+
+// isEcho reports whether err, which a task with the context ctx has just returned, says nothing but that ctx had been
+// cancelled. Such an error tells the group nothing that it did not know.
+//
+// The context is asked first: context.Canceled from a task whose own context is alive came from elsewhere, and is a
+// failure like any other.
+func (g *Group) isEcho(ctx context.Context, err error) bool {
+	ctxErr := ctx.Err()
+	return ctxErr != nil && g.saysOnly(err, ctxErr, context.Cause(ctx))
+}
+
+// saysOnly walks the tree of err, in which every leaf has to be an echo. errors.Is will not do: it is satisfied when
+// one leaf is.
+func (g *Group) saysOnly(err, ctxErr, cause error) bool {
+	switch e := err.(type) {
+	case *PanicError:
+		return false // whatever it panicked with
+	case *Error:
+		if len(e.Tasks) > 0 || e.Dropped > 0 {
+			return false // failures in a group below this one
+		}
+	}
+	if parts, ok := err.(interface{ Unwrap() []error }); ok {
+		all := parts.Unwrap()
+		for _, part := range all {
+			if !g.saysOnly(part, ctxErr, cause) {
+				return false
+			}
+		}
+		return len(all) > 0
+	}
+	is, _ := err.(interface{ Is(error) bool })
+	for _, target := range [...]error{ctxErr, cause, context.Canceled} {
+		if reflect.ValueOf(target).Comparable() && err == target || is != nil && is.Is(target) {
+			return true
+		}
+	}
+	if g.cfg.echo != nil && g.cfg.echo(err) {
+		return true
+	}
+	if wrapper, ok := err.(interface{ Unwrap() error }); ok {
+		if part := wrapper.Unwrap(); part != nil {
+			return g.saysOnly(part, ctxErr, cause)
+		}
+	}
+	return false
+}

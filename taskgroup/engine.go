@@ -1,0 +1,164 @@
+package taskgroup
+
+import (
+	"runtime"
+	"time"
+)
+
+// add queues a task and sees to it that a worker will take it. It reports whether it has.
+func (g *Group) add(s slot, verb string, try bool) bool {
+	g.check()
+	g.mu.Lock()
+	switch {
+	case g.joined:
+		g.mu.Unlock()
+		if !try {
+			panic("taskgroup: " + verb + " called after Wait returned")
+		}
+		return false
+	case g.ended():
+		if !try {
+			g.recordLocked().skipped++
+		}
+		g.mu.Unlock()
+		return false
+	case try && g.queue.len+g.workers-g.pending >= g.cfg.limit:
+		g.mu.Unlock()
+		return false
+	}
+	g.queue.push(s)
+	spawn := g.wantWorkerLocked()
+	g.mu.Unlock()
+	if spawn {
+		go g.worker()
+	}
+	return true
+}
+
+// ended reports whether no further task may be started.
+func (g *Group) ended() bool { return g.stopped.Load() != nil || g.parent.Err() != nil }
+
+// wantWorkerLocked reports whether another worker is to be started, and counts it as pending.
+//
+// One pending worker would do for the invariant, and each that began would start the next. Up to one for each processor
+// lets the idle ones join a burst at once; any more would only be goroutines that find nothing left to do.
+func (g *Group) wantWorkerLocked() bool {
+	if g.pending >= g.queue.len || g.workers >= g.cfg.limit {
+		return false
+	}
+	if g.pending > 0 {
+		if g.procs == 0 { // asked late, and once: it takes a lock, and a group of one task need not know
+			g.procs = int32(runtime.GOMAXPROCS(0))
+		}
+		if g.pending >= g.procs {
+			return false
+		}
+	}
+	g.pending++
+	g.workers++
+	return true
+}
+
+// work is a worker: it runs tasks until none is queued.
+func (g *Group) work() {
+	var (
+		s       slot
+		start   time.Time
+		running bool
+	)
+	ctx := g.Context()
+	defer func() {
+		if running { // the task has not returned
+			g.interrupted(s.origin(start), recover(), g.retire)
+		}
+	}()
+	g.mu.Lock()
+	g.pending--
+	for g.queue.len > 0 {
+		if g.ended() {
+			g.skipLocked()
+			break
+		}
+		s = g.queue.pop()
+		// The one that starts passes the duty on, or the invariant would end with it.
+		spawn := g.pending == 0 && g.wantWorkerLocked()
+		g.mu.Unlock()
+		if spawn {
+			go g.worker()
+		}
+		if s.named != nil {
+			start = time.Now()
+		}
+		running = true
+		err := s.f(ctx)
+		running = false
+		if err != nil {
+			g.report(ctx, s.origin(start), err)
+		}
+		g.mu.Lock()
+	}
+	g.workers--
+	last := g.workers == 0
+	g.mu.Unlock()
+	if last {
+		g.idle.Broadcast()
+	}
+}
+
+// skipLocked takes all tasks off the queue without running them. If live becomes 0 the caller has to broadcast idle.
+func (g *Group) skipLocked() {
+	if g.queue.len > 0 {
+		g.recordLocked().skipped += int(g.queue.len)
+		g.queue = queue{}
+	}
+}
+
+// retire ends a worker whose task did not return.
+func (g *Group) retire() {
+	g.mu.Lock()
+	g.workers--
+	spawn := g.pending == 0 && g.wantWorkerLocked()
+	g.mu.Unlock()
+	g.idle.Broadcast()
+	if spawn {
+		go g.worker()
+	}
+}
+
+// join waits until nothing is live any more, settles the outcome, and releases the context.
+func (g *Group) join() {
+	g.mu.Lock()
+	for g.workers > 0 || g.background.live > 0 {
+		if g.workers == 0 && g.background.cancel != nil {
+			g.stopBackgroundLocked()
+			continue // mu was released: a background task may have started a task
+		}
+		g.idle.Wait()
+	}
+	if !g.joined {
+		g.joined = true
+		g.settleLocked()
+		if g.done != nil {
+			close(g.done)
+		}
+	}
+	g.mu.Unlock()
+	g.announce()
+}
+
+// leave ends a group whose body did not return. It waits for the tasks, but not for ever: the panic that is on its way
+// must not be held back by a task that does not end.
+func (g *Group) leave() {
+	g.Cancel(ErrStopped)
+	joined := make(chan struct{})
+	go func() {
+		g.join()
+		close(joined)
+	}()
+	timer := time.NewTimer(panicGrace)
+	defer timer.Stop()
+	select {
+	case <-joined:
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,206 @@
+package taskgroup
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+)
+
+const noLimit = math.MaxInt32
+
+// defaults is the configuration of a group made without options.
+var defaults = config{limit: noLimit, maxErrors: 16}
+
+// A Group is a scope of tasks: they share a context, and none of them outlives it. Make it with [Run] or [New]; the
+// zero Group is not usable. A Group is used once and must not be copied. Its methods may be called from several
+// goroutines.
+type Group struct {
+	parent context.Context
+	cfg    *config // not changed after New
+	worker func()  // g.work, bound once: a go statement with a method call would allocate a closure each time
+
+	// The context of the tasks, see groupContext. real and cancelReal are written once, under mu, before hasReal.
+	hasReal    atomic.Bool
+	real       context.Context
+	cancelReal context.CancelCauseFunc
+
+	// stopped is why the group ended its context, nil while it has not. It is set once, under mu, and stays nil when
+	// the end of the parent came first.
+	stopped atomic.Pointer[CancelError]
+
+	mu   sync.Mutex
+	idle sync.Cond // workers or background.live has become 0
+
+	queue queue
+
+	// workers is the number of goroutines that run tasks from queue, pending those of them that have not taken their
+	// first. A worker that has begun runs a task whenever mu is free: it takes the next, or ends, in the same
+	// critical section that ends the last. So workers - pending tasks are running.
+	//
+	// Invariant: queue.len > 0 implies pending > 0 or workers == cfg.limit. So no task waits behind one that
+	// blocks, except at the limit.
+	workers, pending int32
+	procs            int32 // GOMAXPROCS, 0 until it was needed
+
+	background background
+	outcome    *outcome      // nil while there is nothing to report, see recordLocked
+	joined     bool          // Wait has seen the end: nothing is live, and outcome does not change any more
+	done       chan struct{} // made by Done, closed when joined
+}
+
+// New returns a group whose tasks end with ctx. The caller owns it and must call [Group.Wait] or [Group.Stop];
+// `defer g.Stop()` right after New makes sure on every path.
+func New(ctx context.Context, opts ...Option) *Group {
+	if ctx == nil {
+		panic("taskgroup: the context is nil")
+	}
+	g := &Group{parent: ctx, cfg: &defaults}
+	if len(opts) > 0 {
+		cfg := defaults
+		for _, o := range opts {
+			o.apply(&cfg)
+		}
+		g.cfg = &cfg
+	}
+	g.idle.L = &g.mu
+	g.worker = g.work
+	return g
+}
+
+// Run calls body with a new group and waits for body and all tasks of the group. It returns nil or an [*Error].
+//
+// The first failure, of a task or of body, cancels the context that body and the tasks are called with. A panic in body
+// is not recovered: it goes on when the group has been cancelled and its tasks have ended, or after 30 seconds.
+func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, opts ...Option) error {
+	g := New(ctx, opts...)
+	returned := false
+	defer func() {
+		if !returned {
+			g.leave()
+		}
+	}()
+	err := body(g.Context(), g)
+	returned = true
+	if err != nil {
+		g.report(g.Context(), origin{f: body}, err)
+	}
+	return g.Wait()
+}
+
+// Task describes a task to [Group.Start].
+type Task struct {
+	// Name names the task in errors and reports, and has its time measured. Empty: the name of the function stands
+	// in for it.
+	Name string
+	// Background makes the task one that serves the others: it ends last. Its context keeps the values of the
+	// group's but not its cancellation; it is cancelled with [ErrStopped] when all other tasks, and the body,
+	// have ended. A background task does not count against [Limit].
+	Background bool
+	// Func is the task. It must not be nil.
+	Func func(context.Context) error
+}
+
+// Go starts f in the group. It never blocks: at the [Limit], f waits in a queue. After the group was cancelled f is
+// not started and counted in [Error.Skipped]; a task that was queued at that moment is not started either, so whether f
+// has run is known only from what it did. Go panics after Wait has returned. It may be called from inside tasks.
+//
+// A task that locks its thread with [runtime.LockOSThread] must unlock it: the goroutine runs other tasks after it.
+func (g *Group) Go(f func(ctx context.Context) error) {
+	if f == nil {
+		panic("taskgroup: Go called with a nil function")
+	}
+	g.add(slot{f: f}, "Go", false)
+}
+
+// TryGo is [Group.Go] if f can be started at once. It returns false, and has done nothing, if the group is at its limit
+// or cancelled, or Wait has returned.
+func (g *Group) TryGo(f func(ctx context.Context) error) bool {
+	if f == nil {
+		panic("taskgroup: TryGo called with a nil function")
+	}
+	return g.add(slot{f: f}, "TryGo", true)
+}
+
+// Start is [Group.Go] for a task that is more than a function.
+func (g *Group) Start(t Task) {
+	if t.Func == nil {
+		panic("taskgroup: Start called with a nil Func")
+	}
+	switch {
+	case t.Background:
+		g.startBackground(t)
+	case t.Name != "":
+		g.add(slot{f: t.Func, named: &t}, "Start", false)
+	default:
+		g.add(slot{f: t.Func}, "Start", false)
+	}
+}
+
+// Context returns the context that the tasks are called with. It ends when the group is cancelled, when its parent does,
+// and when Wait has returned.
+func (g *Group) Context() context.Context {
+	g.check()
+	return (*groupContext)(g)
+}
+
+// Cancel ends the group: its context is cancelled with a [*CancelError] for cause, and tasks that have not been
+// started will not be. Tasks that run are not waited for. A nil cause is [ErrStopped]. Only the first end of a group
+// counts: after a failure, another Cancel or the end of the parent's context, Cancel does nothing.
+func (g *Group) Cancel(cause error) {
+	g.check()
+	if cause == nil {
+		cause = ErrStopped
+	}
+	g.mu.Lock()
+	g.cancelLocked(cause)
+	g.mu.Unlock()
+	g.announce()
+}
+
+// Wait blocks until all tasks have ended and returns nil or an [*Error], the same at each call. It does not cancel
+// anything by itself. Tasks may still start others while Wait blocks; once it has returned, the group's context
+// is cancelled and Go panics. It may be called from several goroutines, but not from a task of the group, which
+// would wait for itself.
+//
+// The end of each task synchronizes before the return of Wait. If a task panicked, Wait panics, and if one
+// called [runtime.Goexit], Wait does; see [OnPanic].
+func (g *Group) Wait() error {
+	g.check()
+	g.join()
+	return g.outcome.deliver()
+}
+
+// Stop cancels the group with [ErrStopped] if it is still running and waits like [Group.Wait]. Tasks that failed before
+// or fail while they stop are reported; that the group was stopped is not.
+func (g *Group) Stop() error {
+	g.check()
+	g.mu.Lock()
+	if g.workers > 0 {
+		g.cancelLocked(ErrStopped)
+	}
+	g.mu.Unlock()
+	g.announce()
+	return g.Wait()
+}
+
+// Done returns a channel that is closed when Wait or Stop has seen the end of the group. The end of each task
+// synchronizes before the closing.
+func (g *Group) Done() <-chan struct{} {
+	g.check()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.done == nil {
+		g.done = make(chan struct{})
+		if g.joined {
+			close(g.done)
+		}
+	}
+	return g.done
+}
+
+func (g *Group) check() {
+	if g.cfg == nil {
+		panic("taskgroup: the zero Group is not usable; make it with Run or New")
+	}
+}

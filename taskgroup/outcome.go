@@ -1,0 +1,150 @@
+package taskgroup
+
+import (
+	"context"
+	"runtime"
+)
+
+// outcome is what a group has to report. Group.mu guards it until the group is joined; after that it does not change.
+type outcome struct {
+	// cause is why the group ended, nil while it has not. It is recorded before the context is cancelled, so that
+	// what a task does because of the cancellation cannot become the cause, and never replaced.
+	cause error
+	// parentErr is the parent's Err if its end was the cause.
+	parentErr error
+
+	failures                   []*TaskError
+	dropped, canceled, skipped int
+
+	panicked *PanicError   // the first panic that the owner has to take
+	taken    chan struct{} // made with panicked, closed when the owner has taken it
+	goexit   bool          // a task called runtime.Goexit, and the owner has to
+
+	err error // the result of Wait
+}
+
+// recordLocked returns the outcome to write to. Most groups have none.
+func (g *Group) recordLocked() *outcome {
+	if g.outcome == nil {
+		g.outcome = new(outcome)
+	}
+	return g.outcome
+}
+
+// report records that a task returned err.
+func (g *Group) report(ctx context.Context, from origin, err error) {
+	if !g.isEcho(ctx, err) {
+		g.fail(from, err)
+		return
+	}
+	g.mu.Lock()
+	g.recordLocked().canceled++
+	g.mu.Unlock()
+}
+
+// fail records a failure and cancels the group unless it keeps going.
+func (g *Group) fail(from origin, err error) {
+	e := from.failure(err)
+	g.mu.Lock()
+	if o := g.recordLocked(); len(o.failures) < g.cfg.maxErrors {
+		o.failures = append(o.failures, e)
+	} else {
+		o.dropped++
+	}
+	if !g.cfg.keepGoing {
+		g.cancelLocked(err)
+	}
+	g.mu.Unlock()
+	g.announce()
+}
+
+// cancelLocked ends the group unless it has ended. The caller has to call announce when it has released mu.
+func (g *Group) cancelLocked(cause error) {
+	o := g.recordLocked()
+	if o.cause != nil || g.joined {
+		return
+	}
+	if err := g.parent.Err(); err != nil {
+		o.cause, o.parentErr = context.Cause(g.parent), err
+	} else {
+		o.cause = cause
+		g.stopped.Store(g.cancelError(cause))
+	}
+	g.skipLocked()
+}
+
+// announce tells the context and those who wait what was decided under mu. Contexts run code that is not ours when
+// they are cancelled, so mu must be free.
+func (g *Group) announce() {
+	if g.hasReal.Load() {
+		if stopped := g.stopped.Load(); stopped != nil {
+			g.cancelReal(stopped)
+		}
+	}
+	g.idle.Broadcast()
+}
+
+// stoppedError is the CancelError of every group without a name that was stopped or joined.
+var stoppedError = &CancelError{Cause: ErrStopped}
+
+func (g *Group) cancelError(cause error) *CancelError {
+	if cause == ErrStopped && g.cfg.name == "" {
+		return stoppedError
+	}
+	return &CancelError{Group: g.cfg.name, Cause: cause}
+}
+
+// settleLocked makes the result out of what was recorded. Nothing runs any more.
+func (g *Group) settleLocked() {
+	parentErr := g.parent.Err()
+	if o := g.outcome; o != nil {
+		if o.cause == nil && parentErr != nil {
+			o.cause, o.parentErr = context.Cause(g.parent), parentErr
+		}
+		if o.taken != nil {
+			close(o.taken)
+		}
+		o.settle(g.cfg.name)
+	}
+	if parentErr == nil && g.stopped.Load() == nil {
+		g.stopped.Store(g.cancelError(ErrStopped)) // announce then releases what is registered with the parent
+	}
+}
+
+// settle decides what the group returns.
+func (o *outcome) settle(name string) {
+	var report bool
+	switch {
+	case len(o.failures) > 0:
+		report = true
+	case o.parentErr != nil:
+		report = o.canceled > 0 || o.skipped > 0 // else the work is complete, and nobody noticed
+	default:
+		report = o.cause != nil && o.cause != ErrStopped
+	}
+	if !report {
+		return
+	}
+	if o.cause == nil { // failures of a group that kept going
+		o.cause = o.failures[0].Err
+	}
+	o.err = &Error{
+		Group: name, Cause: o.cause, Tasks: o.failures,
+		Dropped: o.dropped, Canceled: o.canceled, Skipped: o.skipped,
+		parentErr: o.parentErr,
+	}
+}
+
+// deliver hands the outcome to the owner.
+func (o *outcome) deliver() error {
+	if o == nil {
+		return nil
+	}
+	if o.panicked != nil {
+		panic(o.panicked.Rethrown())
+	}
+	if o.goexit {
+		runtime.Goexit()
+	}
+	return o.err
+}
