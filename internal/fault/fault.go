@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 )
 
 // ErrGoexit stands for a call that ended in [runtime.Goexit], as testing.T.FailNow does. Such a call has no
@@ -61,9 +62,9 @@ func trim(stack []byte) []byte {
 	if !ok {
 		return stack
 	}
-	// Frames are pairs of lines. The last "panic(" is the one that is being recovered: deferred functions that
-	// panicked themselves while it unwound lie above it.
-	i := bytes.LastIndex(frames, []byte("\npanic("))
+	// The first "panic(" is the one that is being recovered. A panic that it replaced, or one that was unwinding when
+	// this call began, lies below it and stays.
+	i := bytes.Index(frames, []byte("\npanic("))
 	if i < 0 {
 		return stack
 	}
@@ -74,7 +75,7 @@ func trim(stack []byte) []byte {
 			return stack
 		}
 	}
-	return append(append(header[:len(header):len(header)], '\n'), rest...)
+	return slices.Concat(header, []byte("\n"), rest)
 }
 
 // abortMessage is the text of net/http's ErrAbortHandler.

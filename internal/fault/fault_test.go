@@ -35,7 +35,7 @@ func TestRecoveredStackBeginsWhereThePanicBegan(t *testing.T) {
 func TestRecoveredNamesTheRuntimesOwnPanics(t *testing.T) {
 	p := capture(func() {
 		var m map[string]int
-		m["x"] = 1
+		m["x"] = 1 //nolint:govet,staticcheck // the panic is what is tested
 	})
 	require.Contains(t, strings.Split(string(p.Stack), "\n")[1], "fault_test.TestRecoveredNamesTheRuntimesOwnPanics")
 }
