@@ -1,9 +1,6 @@
 package taskgroup
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // background is the state of a group's background tasks.
 type background struct {
@@ -31,26 +28,21 @@ func (g *Group) startBackground(t Task) {
 	b.live++
 	ctx := b.ctx
 	g.mu.Unlock()
-	go g.serve(ctx, &t)
+	go g.serve(ctx, g.observed(&described{Task: t}, true))
 }
 
 // serve runs a background task. Background tasks have a goroutine each: they are few, and live long.
-func (g *Group) serve(ctx context.Context, t *Task) {
-	s := slot{f: t.Func}
-	var start time.Time
-	if t.Name != "" {
-		s.named, start = t, time.Now()
-	}
+func (g *Group) serve(ctx context.Context, t runner) {
 	returned := false
 	defer func() {
 		if !returned {
-			g.interrupted(s.origin(start), recover(), g.served)
+			g.interrupted(t, recover(), g.served)
 		}
 	}()
-	err := t.Func(ctx)
+	err := t.run(ctx)
 	returned = true
 	if err != nil && !g.isEcho(ctx, err) { // to stop when told is what it is there for, and not counted
-		g.fail(s.origin(start), err)
+		g.fail(t.origin(), err)
 	}
 	g.served()
 }

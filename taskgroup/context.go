@@ -28,6 +28,9 @@ func (c *groupContext) Err() error {
 }
 
 func (c *groupContext) Value(key any) any {
+	if c.watch != nil && key == (watchKey{}) {
+		return c.watch
+	}
 	if c.hasReal.Load() {
 		return c.real.Value(key)
 	}
@@ -62,3 +65,21 @@ func (g *Group) waitable() context.Context {
 	g.hasReal.Store(true) // last: readers of hasReal read the two fields without the lock
 	return g.real
 }
+
+// taskContext is a groupContext as the tasks of the group get it: it knows that it is inside. The body of Run and those
+// who call [Group.Context] get the other, and both are the same in everything else.
+type taskContext Group
+
+func (c *taskContext) Deadline() (time.Time, bool) { return (*groupContext)(c).Deadline() }
+func (c *taskContext) Done() <-chan struct{}       { return (*groupContext)(c).Done() }
+func (c *taskContext) Err() error                  { return (*groupContext)(c).Err() }
+
+func (c *taskContext) Value(key any) any {
+	if k, ok := key.(insideKey); ok && k.Group == (*Group)(c) {
+		return true
+	}
+	return (*groupContext)(c).Value(key)
+}
+
+// insideKey is the key of a value that only the tasks of the group, and what is inside them, find.
+type insideKey struct{ *Group }

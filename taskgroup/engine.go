@@ -6,7 +6,7 @@ import (
 )
 
 // add queues a task and sees to it that a worker will take it. It reports whether it has.
-func (g *Group) add(s slot, verb string, try bool) bool {
+func (g *Group) add(t runner, verb string, try bool) bool {
 	g.check()
 	g.mu.Lock()
 	switch {
@@ -18,7 +18,7 @@ func (g *Group) add(s slot, verb string, try bool) bool {
 		return false
 	case g.ended():
 		if !try {
-			g.recordLocked().skipped++
+			g.skipLocked(t)
 		}
 		g.mu.Unlock()
 		return false
@@ -26,7 +26,7 @@ func (g *Group) add(s slot, verb string, try bool) bool {
 		g.mu.Unlock()
 		return false
 	}
-	g.queue.push(s)
+	g.queue.push(g.observed(t, false))
 	spawn := g.wantWorkerLocked()
 	g.mu.Unlock()
 	if spawn {
@@ -62,38 +62,34 @@ func (g *Group) wantWorkerLocked() bool {
 // work is a worker: it runs tasks until none is queued.
 func (g *Group) work() {
 	var (
-		s       slot
-		start   time.Time
+		t       runner
 		running bool
 	)
-	ctx := g.Context()
+	ctx := (*taskContext)(g)
 	defer func() {
 		if running { // the task has not returned
-			g.interrupted(s.origin(start), recover(), g.retire)
+			g.interrupted(t, recover(), g.retire)
 		}
 	}()
 	g.mu.Lock()
 	g.pending--
 	for g.queue.len > 0 {
 		if g.ended() {
-			g.skipLocked()
+			g.skipQueueLocked()
 			break
 		}
-		s = g.queue.pop()
+		t = g.queue.pop()
 		// The one that starts passes the duty on, or the invariant would end with it.
 		spawn := g.pending == 0 && g.wantWorkerLocked()
 		g.mu.Unlock()
 		if spawn {
 			go g.worker()
 		}
-		if s.named != nil {
-			start = time.Now()
-		}
 		running = true
-		err := s.f(ctx)
+		err := t.run(ctx)
 		running = false
 		if err != nil {
-			g.report(ctx, s.origin(start), err)
+			g.report(ctx, t.origin(), err)
 		}
 		g.mu.Lock()
 	}
@@ -105,11 +101,17 @@ func (g *Group) work() {
 	}
 }
 
-// skipLocked takes all tasks off the queue without running them. If live becomes 0 the caller has to broadcast idle.
-func (g *Group) skipLocked() {
-	if g.queue.len > 0 {
-		g.recordLocked().skipped += int(g.queue.len)
-		g.queue = queue{}
+// skipLocked counts a task that will not be started.
+func (g *Group) skipLocked(t runner) {
+	if i, ok := t.(interruptible); !ok || i.interrupted(nil) {
+		g.recordLocked().skipped++
+	}
+}
+
+// skipQueueLocked takes all tasks off the queue without starting them.
+func (g *Group) skipQueueLocked() {
+	for g.queue.len > 0 {
+		g.skipLocked(g.queue.pop())
 	}
 }
 
@@ -128,6 +130,12 @@ func (g *Group) retire() {
 // join waits until nothing is live any more, settles the outcome, and releases the context.
 func (g *Group) join() {
 	g.mu.Lock()
+	if g.workers > 0 && g.lender != nil {
+		g.mu.Unlock()
+		g.lender.lend()
+		defer g.lender.reclaim()
+		g.mu.Lock()
+	}
 	for g.workers > 0 || g.background.live > 0 {
 		if g.workers == 0 && g.background.cancel != nil {
 			g.stopBackgroundLocked()
@@ -135,7 +143,8 @@ func (g *Group) join() {
 		}
 		g.idle.Wait()
 	}
-	if !g.joined {
+	first := !g.joined
+	if first {
 		g.joined = true
 		g.settleLocked()
 		if g.done != nil {
@@ -143,6 +152,9 @@ func (g *Group) join() {
 		}
 	}
 	g.mu.Unlock()
+	if first && g.watch != nil {
+		g.watch.ended(g.outcome.result()) // before announce, which would look like a cancellation
+	}
 	g.announce()
 }
 
@@ -155,7 +167,7 @@ func (g *Group) leave() {
 		g.join()
 		close(joined)
 	}()
-	timer := time.NewTimer(panicGrace)
+	timer := time.NewTimer(max(panicGrace, g.cfg.grace))
 	defer timer.Stop()
 	select {
 	case <-joined:

@@ -2,6 +2,7 @@ package taskgroup
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -18,7 +19,8 @@ var defaults = config{limit: noLimit, maxErrors: 16}
 type Group struct {
 	parent context.Context
 	cfg    *config // not changed after New
-	worker func()  // g.work, bound once: a go statement with a method call would allocate a closure each time
+	worker func()  // work or workWithin, bound once: a go statement with a method would allocate a closure each time
+	lender *holder // the task that holds units of cfg.limiter and has this group inside it, nil if none does
 
 	// The context of the tasks, see groupContext. real and cancelReal are written once, under mu, before hasReal.
 	hasReal    atomic.Bool
@@ -43,6 +45,7 @@ type Group struct {
 	workers, pending int32
 	procs            int32 // GOMAXPROCS, 0 until it was needed
 
+	watch      *watch // nil if nobody looks
 	background background
 	outcome    *outcome      // nil while there is nothing to report, see recordLocked
 	joined     bool          // Wait has seen the end: nothing is live, and outcome does not change any more
@@ -64,7 +67,16 @@ func New(ctx context.Context, opts ...Option) *Group {
 		g.cfg = &cfg
 	}
 	g.idle.L = &g.mu
-	g.worker = g.work
+	if l := g.cfg.limiter; l != nil {
+		g.worker = g.workWithin
+		g.procs = 1 // more than one pending worker could only wait for units behind the first
+		g.lender, _ = ctx.Value(holderKey{l}).(*holder)
+	} else {
+		g.worker = g.work
+	}
+	if g.watch = newWatch(g); g.watch != nil {
+		g.watch.listen()
+	}
 	return g
 }
 
@@ -80,25 +92,13 @@ func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, op
 			g.leave()
 		}
 	}()
-	err := body(g.Context(), g)
+	ctx = g.Context()
+	err := body(ctx, g)
 	returned = true
 	if err != nil {
-		g.report(g.Context(), origin{f: body}, err)
+		g.report(ctx, origin{f: body}, err)
 	}
 	return g.Wait()
-}
-
-// Task describes a task to [Group.Start].
-type Task struct {
-	// Name names the task in errors and reports, and has its time measured. Empty: the name of the function stands
-	// in for it.
-	Name string
-	// Background makes the task one that serves the others: it ends last. Its context keeps the values of the
-	// group's but not its cancellation; it is cancelled with [ErrStopped] when all other tasks, and the body,
-	// have ended. A background task does not count against [Limit].
-	Background bool
-	// Func is the task. It must not be nil.
-	Func func(context.Context) error
 }
 
 // Go starts f in the group. It never blocks: at the [Limit], f waits in a queue. After the group was cancelled f is
@@ -110,7 +110,7 @@ func (g *Group) Go(f func(ctx context.Context) error) {
 	if f == nil {
 		panic("taskgroup: Go called with a nil function")
 	}
-	g.add(slot{f: f}, "Go", false)
+	g.add(function(f), "Go", false)
 }
 
 // TryGo is [Group.Go] if f can be started at once. It returns false, and has done nothing, if the group is at its limit
@@ -119,7 +119,7 @@ func (g *Group) TryGo(f func(ctx context.Context) error) bool {
 	if f == nil {
 		panic("taskgroup: TryGo called with a nil function")
 	}
-	return g.add(slot{f: f}, "TryGo", true)
+	return g.add(function(f), "TryGo", true)
 }
 
 // Start is [Group.Go] for a task that is more than a function.
@@ -127,13 +127,19 @@ func (g *Group) Start(t Task) {
 	if t.Func == nil {
 		panic("taskgroup: Start called with a nil Func")
 	}
+	if t.Weight < 0 {
+		panic(fmt.Sprintf("taskgroup: Start called with Weight %d", t.Weight))
+	}
+	if l := g.cfg.limiter; l != nil && t.Weight > l.size {
+		panic(fmt.Sprintf("taskgroup: Start called with Weight %d on a Limiter of %d units", t.Weight, l.size))
+	}
 	switch {
 	case t.Background:
 		g.startBackground(t)
-	case t.Name != "":
-		g.add(slot{f: t.Func, named: &t}, "Start", false)
+	case t.Name == "" && t.Weight <= 1:
+		g.add(function(t.Func), "Start", false)
 	default:
-		g.add(slot{f: t.Func}, "Start", false)
+		g.add(&described{Task: t}, "Start", false)
 	}
 }
 

@@ -1,6 +1,9 @@
 package taskgroup
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Unlimited is the limit that is none.
 const Unlimited = -1
@@ -30,6 +33,11 @@ type config struct {
 	maxErrors int
 	onPanic   PanicPolicy
 	echo      func(error) bool
+	limiter   *Limiter
+	discard   any // the func(T) of Discard
+
+	grace      time.Duration
+	stragglers func(Stragglers) // nil without Grace
 }
 
 type option func(*config)
@@ -76,3 +84,26 @@ func OnPanic(p PanicPolicy) Option {
 // codes of an RPC system. It is asked about each part of an error that a task returned after the group had been
 // cancelled, and may be called from several goroutines.
 func Cancellation(is func(error) bool) Option { return option(func(c *config) { c.echo = is }) }
+
+// Discard is called with each value that a function of this package produced and did not hand out: of the losers of
+// [First] and [Quorum], of calls that [Stream] and [Ordered] did not yield because they were left, and of [Map] when it
+// failed. T is the type of the results; those functions panic if it is not. A value that owns something, such as a
+// connection, is released there. f may be called from several goroutines.
+func Discard[T any](f func(T)) Option {
+	if f == nil {
+		panic("taskgroup: Discard called with a nil function")
+	}
+	return option(func(c *config) { c.discard = f })
+}
+
+// discardOf is the group's Discard for results of type T, nil if it has none.
+func discardOf[T any](g *Group) func(T) {
+	if g.cfg.discard == nil {
+		return nil
+	}
+	f, ok := g.cfg.discard.(func(T))
+	if !ok {
+		panic(fmt.Sprintf("taskgroup: Discard is %T, but the results are of type %T", g.cfg.discard, *new(T)))
+	}
+	return f
+}

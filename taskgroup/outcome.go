@@ -70,7 +70,7 @@ func (g *Group) cancelLocked(cause error) {
 		o.cause = cause
 		g.stopped.Store(g.cancelError(cause))
 	}
-	g.skipLocked()
+	g.skipQueueLocked()
 }
 
 // announce tells the context and those who wait what was decided under mu. Contexts run code that is not ours when
@@ -137,14 +137,27 @@ func (o *outcome) settle(name string) {
 
 // deliver hands the outcome to the owner.
 func (o *outcome) deliver() error {
-	if o == nil {
+	switch {
+	case o == nil:
 		return nil
-	}
-	if o.panicked != nil {
+	case o.panicked != nil:
 		panic(o.panicked.Rethrown())
-	}
-	if o.goexit {
+	case o.goexit:
 		runtime.Goexit()
 	}
 	return o.err
+}
+
+// result is how the group ended, as one error. A nil outcome is a success.
+func (o *outcome) result() error {
+	switch {
+	case o == nil:
+		return nil
+	case o.panicked != nil:
+		return o.panicked
+	case o.goexit:
+		return ErrGoexit
+	default:
+		return o.err
+	}
 }

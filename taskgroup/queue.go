@@ -1,29 +1,20 @@
 package taskgroup
 
-import "context"
-
-// A slot is a task in the queue: the function alone when that is all there is, so that a plain Go allocates nothing
-// but its closure.
-type slot struct {
-	f     func(context.Context) error
-	named *Task // nil for a task without a name
-}
-
 // chunkSize is a trade: a chunk is one allocation for this many tasks, and the memory a group keeps when its
 // queue ran empty.
 const chunkSize = 31
 
 type chunk struct {
-	slots [chunkSize]slot
+	tasks [chunkSize]runner
 	next  *chunk
 }
 
-// queue is a FIFO of slots. Its first few lie inside it, so that a small group allocates none.
+// queue is a FIFO of tasks. Its first few lie inside it, so that a small group allocates none.
 //
-// Invariant: the slots in order are few[fewHead:fewTail], then those from head.slots[headIndex] to
-// tail.slots[tailIndex-1] along next. few is filled only while no chunk is in use.
+// Invariant: the tasks in order are few[fewHead:fewTail], then those from head.tasks[headIndex] to
+// tail.tasks[tailIndex-1] along next. few is filled only while no chunk is in use.
 type queue struct {
-	few                  [4]slot
+	few                  [4]runner
 	fewHead, fewTail     uint8
 	headIndex, tailIndex uint8
 	len                  int32
@@ -31,11 +22,11 @@ type queue struct {
 	spare                *chunk // one emptied chunk, kept so that a queue that stays short does not allocate
 }
 
-func (q *queue) push(s slot) {
+func (q *queue) push(t runner) {
 	q.len++
 	if q.head == nil {
 		if int(q.fewTail) < len(q.few) {
-			q.few[q.fewTail] = s
+			q.few[q.fewTail] = t
 			q.fewTail++
 			return
 		}
@@ -45,7 +36,7 @@ func (q *queue) push(s slot) {
 		q.tail.next = q.newChunk()
 		q.tail, q.tailIndex = q.tail.next, 0
 	}
-	q.tail.slots[q.tailIndex] = s
+	q.tail.tasks[q.tailIndex] = t
 	q.tailIndex++
 }
 
@@ -57,20 +48,20 @@ func (q *queue) newChunk() *chunk {
 	return new(chunk)
 }
 
-// pop removes the oldest slot; the queue must not be empty. What it leaves behind is cleared: a task's closure must
+// pop removes the oldest task; the queue must not be empty. What it leaves behind is cleared: a task's closure must
 // not live longer than the task.
-func (q *queue) pop() (s slot) {
+func (q *queue) pop() (t runner) {
 	q.len--
 	if q.fewHead < q.fewTail {
-		s, q.few[q.fewHead] = q.few[q.fewHead], slot{}
+		t, q.few[q.fewHead] = q.few[q.fewHead], nil
 		q.fewHead++
 		if q.fewHead == q.fewTail {
 			q.fewHead, q.fewTail = 0, 0
 		}
-		return s
+		return t
 	}
 	c := q.head
-	s, c.slots[q.headIndex] = c.slots[q.headIndex], slot{}
+	t, c.tasks[q.headIndex] = c.tasks[q.headIndex], nil
 	q.headIndex++
 	switch {
 	case q.len == 0:
@@ -79,5 +70,13 @@ func (q *queue) pop() (s slot) {
 		q.head, q.headIndex = c.next, 0
 		c.next, q.spare = nil, c
 	}
-	return s
+	return t
+}
+
+// peek returns what pop would; the queue must not be empty.
+func (q *queue) peek() runner {
+	if q.fewHead < q.fewTail {
+		return q.few[q.fewHead]
+	}
+	return q.head.tasks[q.headIndex]
 }

@@ -1,0 +1,158 @@
+package taskgroup
+
+import (
+	"context"
+	"sync"
+)
+
+// A Future is the result of a task that was started by [Async].
+type Future[T any] struct {
+	g *Group
+	f func(context.Context) (T, error)
+
+	mu    sync.Mutex
+	state futureState
+	done  chan struct{} // made by the first Await that has to wait, closed when state becomes settled
+	// What f returned, once settled; skipped: f was not called, and the error is the group's cause.
+	value   T
+	err     error
+	skipped bool
+}
+
+// futureState only grows.
+type futureState uint8
+
+const (
+	waiting futureState = iota // in the queue: whoever makes it running runs it
+	running
+	settled // value and err do not change any more
+)
+
+// Async starts f in g like [Group.Go] and returns its result as a Future. A failure of f is a failure of the group.
+// The value is kept as long as the Future is.
+func Async[T any](g *Group, f func(ctx context.Context) (T, error)) *Future[T] {
+	if f == nil {
+		panic("taskgroup: Async called with a nil function")
+	}
+	fut := &Future[T]{g: g, f: f}
+	g.add(fut, "Async", false)
+	return fut
+}
+
+// Await blocks until the task has ended and returns its result, or until ctx ends and returns the cause; the task
+// goes on then. If the task was not started because the group had ended, the error is the group's cause.
+//
+// Called from a task of the same group, with that task's context or one derived from it, Await runs a task that is still
+// in the queue on the caller's goroutine, and ctx does not interrupt that. So tasks of one group may wait for each other's
+// results at any limit. A panic of f is returned as a [*PanicError] and a runtime.Goexit as [ErrGoexit]; the
+// group deals with them as with those of any task. A Goexit of a task that Await itself runs ends the caller.
+//
+// The end of the task synchronizes before the return of an Await that returns its result.
+func (f *Future[T]) Await(ctx context.Context) (T, error) {
+	if ctx.Err() == nil && ctx.Value(insideKey{f.g}) != nil && f.claim() {
+		f.runInline()
+	}
+	if done := f.waitDone(); done != nil {
+		lender := f.g.lender
+		lender.lend()
+		defer lender.reclaim()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			select {
+			case <-done: // the result is there: nothing is gained by withholding it
+			default:
+				var zero T
+				return zero, context.Cause(ctx)
+			}
+		}
+	}
+	return f.result()
+}
+
+// waitDone returns a channel that is closed when the future is settled, or nil if it is.
+func (f *Future[T]) waitDone() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state == settled {
+		return nil
+	}
+	if f.done == nil {
+		f.done = make(chan struct{})
+	}
+	return f.done
+}
+
+// result is the outcome of a settled future, which does not change.
+func (f *Future[T]) result() (T, error) {
+	if f.skipped {
+		return f.value, context.Cause(f.g.Context())
+	}
+	return f.value, f.err
+}
+
+// claim makes the caller the one who runs f. It reports whether nobody was before.
+func (f *Future[T]) claim() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state != waiting {
+		return false
+	}
+	f.state = running
+	return true
+}
+
+func (f *Future[T]) settle(value T, err error, skipped bool) {
+	f.mu.Lock()
+	f.value, f.err, f.skipped = value, err, skipped
+	f.state = settled
+	done := f.done
+	f.mu.Unlock()
+	if done != nil {
+		close(done)
+	}
+}
+
+// run is the future as a task of its group.
+func (f *Future[T]) run(ctx context.Context) error {
+	if !f.claim() {
+		return nil // an Await was faster
+	}
+	return f.runClaimed(ctx)
+}
+
+func (f *Future[T]) runClaimed(ctx context.Context) error {
+	value, err := f.f(ctx)
+	f.settle(value, err, false)
+	return err
+}
+
+func (f *Future[T]) origin() origin { return origin{f: f.f} }
+
+// interrupted settles a future whose task will not return: err is why, or nil if it was not started.
+func (f *Future[T]) interrupted(err error) bool {
+	if err == nil && !f.claim() {
+		return false // an Await has run it, or is running it
+	}
+	var zero T
+	f.settle(zero, err, err == nil)
+	return true
+}
+
+// runInline runs a claimed future on the goroutine of an Await, as a worker would.
+func (f *Future[T]) runInline() {
+	g := f.g
+	ctx := (*taskContext)(g)
+	returned := false
+	defer func() {
+		if !returned {
+			g.recordInterrupted(f, recover()) // Await returns it, so nothing is kept on this stack
+		}
+	}()
+	value, err := f.f(ctx)
+	returned = true
+	f.settle(value, err, false)
+	if err != nil {
+		g.report(ctx, f.origin(), err)
+	}
+}

@@ -1,0 +1,260 @@
+package taskgroup
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"sync"
+
+	"github.com/grove-go/grove/internal/fault"
+)
+
+// ForEach calls f for each item of in, at most limit at a time, and returns when all calls have ended: nil or an
+// [*Error]. The limit is 1 or more, or [Unlimited]. An item is pulled only when a slot is free, so a slow f holds
+// back in.
+//
+// The first failure stops the loop: no more items are pulled, and the context of the calls under way is cancelled.
+// Under [KeepGoing] the loop goes on. Items that were not pulled any more count together as one in [Error.Skipped]. in
+// is run by one goroutine at a time, not the caller's; a panic in it is dealt with as one in f. The options Limit and
+// Name of a group apply as they do to [Run], except that Limit is a parameter here.
+func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) error, opts ...Option) error {
+	next, stop := iter.Pull(kept(in))
+	defer stop()
+	g := newLoopGroup(ctx, "ForEach", limit, opts)
+	l := &loop[E]{g: g, limit: slots(limit), next: next, user: f}
+	l.do = func(ctx context.Context, _ int, e E) error { return f(ctx, e) }
+	l.start()
+	return g.Wait()
+}
+
+// Map calls f for each item of in, at most limit at a time, and returns the results in the order of the items. The limit
+// is 1 or more, or [Unlimited]. It stops and fails as [ForEach] does. With an error the results are nil; under
+// [KeepGoing] they are there, with the zero value for each item that failed.
+func Map[E, R any](ctx context.Context, limit int, in []E, f func(ctx context.Context, e E) (R, error), opts ...Option) ([]R, error) {
+	g := newLoopGroup(ctx, "Map", limit, opts)
+	results := make([]R, len(in))
+	var succeeded []bool // only Discard has to know
+	discard := discardOf[R](g)
+	if discard != nil {
+		succeeded = make([]bool, len(in))
+	}
+	l := &loop[E]{g: g, limit: slots(limit), items: in, user: f}
+	l.do = func(ctx context.Context, i int, e E) error {
+		r, err := f(ctx, e)
+		if err != nil {
+			return err
+		}
+		results[i] = r
+		if discard != nil {
+			succeeded[i] = true
+		}
+		return nil
+	}
+	if len(in) > 0 {
+		l.start()
+	}
+	err := g.Wait()
+	if err == nil || g.cfg.keepGoing {
+		return results, err
+	}
+	for i, ok := range succeeded {
+		if ok {
+			discard(results[i])
+		}
+	}
+	return nil, err
+}
+
+// loop runs do for each item of a sequence, in tasks of a group. A task of the loop takes item after item, and when
+// it has got one sees to it that another task is on its way to the next: the engine's rule once more, with the
+// sequence for a queue.
+//
+// Invariant, whenever mu is free: if another item may be taken, a task is pending or taking it, or there are limit tasks,
+// of which each looks for an item when it is done with its own.
+type loop[E any] struct {
+	g     *Group
+	limit int
+	items []E                                         // the sequence, or, if next is not nil, unused
+	next  func() (E, bool)                            // the sequence; called by one task at a time
+	do    func(ctx context.Context, i int, e E) error // handles item i
+	user  any                                         // the user's function: what failures are attributed to
+
+	mu        sync.Mutex
+	tasks     int  // tasks of the loop that have not ended
+	pending   bool // one of them has not begun
+	taking    bool // one of them is calling next
+	taken     int  // items that next has returned
+	exhausted bool // next is not to be called again
+	cut       bool // the group ended first, and that has been counted
+
+	// For a loop whose results somebody takes: changed tells of a result or of the end of a task, and got counts the
+	// results that were taken. The items between taken and got are in the window, which is as wide as the limit.
+	changed *sync.Cond
+	got     func() int
+}
+
+func newLoopGroup(ctx context.Context, name string, limit int, opts []Option) *Group {
+	if limit < 1 && limit != Unlimited {
+		panic(fmt.Sprintf("taskgroup: %s called with limit %d: it is 1 or more, or Unlimited", name, limit))
+	}
+	g := New(ctx, opts...)
+	if g.cfg.limit != noLimit {
+		panic("taskgroup: " + name + " has its limit as a parameter, not as an option")
+	}
+	return g
+}
+
+func slots(limit int) int {
+	if limit == Unlimited {
+		return math.MaxInt
+	}
+	return limit
+}
+
+// kept gives a panic in the sequence the stack it has there: iter.Pull moves only the value to its caller.
+func kept[E any](in iter.Seq[E]) iter.Seq[E] {
+	return func(yield func(E) bool) {
+		returned := false
+		defer func() {
+			if !returned {
+				if value := recover(); value != nil {
+					panic(fault.Recovered(value, "iterator"))
+				}
+			}
+		}()
+		in(yield)
+		returned = true
+	}
+}
+
+// start starts the first task.
+func (l *loop[E]) start() {
+	l.pending, l.tasks = true, 1
+	l.g.add(l, "", false)
+}
+
+// run is a task of the loop.
+func (l *loop[E]) run(ctx context.Context) error {
+	for first := true; ; first = false {
+		i, e, ok := l.take(first)
+		if !ok {
+			return nil
+		}
+		if err := l.do(ctx, i, e); err != nil {
+			l.g.report(ctx, l.origin(), err)
+		}
+		// Units are held for one item, since others wait for them, too, and who watches wants to see items.
+		if l.g.cfg.limiter != nil || l.g.watch != nil {
+			l.leave()
+			return nil
+		}
+	}
+}
+
+func (l *loop[E]) origin() origin { return origin{f: l.user} }
+
+// take gets the next item. If it returns false the task has ended: there is none, or it is not this task's to get.
+func (l *loop[E]) take(first bool) (i int, e E, ok bool) {
+	l.mu.Lock()
+	if first {
+		l.pending = false
+	}
+	if l.taking || !l.mayTakeLocked() {
+		l.endTaskLocked()
+		return 0, e, false
+	}
+	if l.next == nil {
+		i = l.taken
+		l.taken++
+		l.exhausted = l.taken == len(l.items)
+		l.unlockAndContinue()
+		return i, l.items[i], true
+	}
+	l.taking = true
+	l.mu.Unlock()
+
+	returned := false
+	defer func() {
+		if !returned { // the sequence panicked, and is over
+			l.mu.Lock()
+			l.taking, l.exhausted = false, true
+			l.mu.Unlock()
+		}
+	}()
+	e, ok = l.next() // mu is free: the sequence may block
+	returned = true
+
+	l.mu.Lock()
+	l.taking = false
+	if !ok {
+		l.exhausted = true
+		l.endTaskLocked()
+		return 0, e, false
+	}
+	i = l.taken
+	l.taken++
+	l.unlockAndContinue()
+	return i, e, true
+}
+
+// mayTakeLocked reports whether another item may be taken.
+func (l *loop[E]) mayTakeLocked() bool {
+	return !l.exhausted && (l.got == nil || l.taken-l.got() < l.limit) && !l.g.ended()
+}
+
+// unlockAndContinue releases mu and starts another task if the invariant asks for one.
+func (l *loop[E]) unlockAndContinue() {
+	spawn := !l.pending && !l.taking && l.tasks < l.limit && l.mayTakeLocked()
+	if spawn {
+		l.pending = true
+		l.tasks++
+	}
+	l.mu.Unlock()
+	if spawn {
+		l.g.add(l, "", false)
+	}
+}
+
+// endTaskLocked ends a task of the loop and releases mu. Of a sequence that was not read to its end because the group
+// has ended, one skipped task is counted: without that a loop that was cut short could look complete.
+func (l *loop[E]) endTaskLocked() {
+	l.tasks--
+	count := !l.exhausted && !l.cut && l.g.ended()
+	l.cut = l.cut || count
+	if l.changed != nil {
+		l.changed.Signal()
+	}
+	l.mu.Unlock()
+	if count {
+		l.g.mu.Lock()
+		l.g.recordLocked().skipped++
+		l.g.mu.Unlock()
+	}
+}
+
+// leave ends a task that could have gone on, so another may have to.
+func (l *loop[E]) leave() {
+	l.mu.Lock()
+	l.endTaskLocked()
+	l.mu.Lock()
+	l.unlockAndContinue()
+}
+
+// interrupted implements interruptible.
+func (l *loop[E]) interrupted(err error) bool {
+	if err != nil {
+		l.leave()
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending = false
+	l.tasks--
+	if l.changed != nil {
+		l.changed.Signal()
+	}
+	count := !l.exhausted && !l.cut
+	l.cut = true
+	return count
+}

@@ -1,0 +1,165 @@
+package taskgroup
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"github.com/grove-go/grove/internal/fault"
+)
+
+// Stream calls f for each item of in, at most limit at a time, and yields the results in the order in which the calls
+// end. The limit is 1 or more, or [Unlimited]. An item is pulled only while fewer than limit items are being worked on or
+// wait to be yielded, so a slow loop body holds back f and in.
+//
+// The scope is the range statement: when it is left, by break, return or a panic in its body, the group is stopped and
+// joined before the statement after it runs, and results that were not yielded are given to [Discard]. A failure ends
+// the sequence with one pair of a zero value and an [*Error]; so does the end of ctx if it left something undone.
+// Under [KeepGoing] each failure is yielded as a zero value and a [*TaskError], and the sequence goes on. in is run as
+// in [ForEach].
+func Stream[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) (R, error), opts ...Option) iter.Seq2[R, error] {
+	return stream(ctx, "Stream", limit, in, f, opts, false)
+}
+
+// Ordered is [Stream] with the results in the order of the items.
+func Ordered[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) (R, error), opts ...Option) iter.Seq2[R, error] {
+	return stream(ctx, "Ordered", limit, in, f, opts, true)
+}
+
+func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E], f func(context.Context, E) (R, error), opts []Option, ordered bool) iter.Seq2[R, error] {
+	discardOf[R](newLoopGroup(ctx, name, limit, opts)) // a wrong call panics here, not where the sequence is used
+	return func(yield func(R, error) bool) {
+		next, stop := iter.Pull(kept(in))
+		defer stop()
+		g := newLoopGroup(ctx, name, limit, opts)
+		s := &streaming[E, R]{f: f, results: mailbox[R]{ordered: ordered}}
+		s.loop = loop[E]{g: g, limit: slots(limit), next: next, do: s.handle, user: f}
+		s.changed = sync.NewCond(&s.mu)
+		s.got = func() int { return s.results.got }
+		defer s.discardRest()
+		left := false // until it is, a panic or a Goexit of the loop body is what ends this function
+		defer func() {
+			if !left {
+				g.leave()
+			}
+		}()
+		s.start()
+		for r := range s.receive {
+			if !yield(r.value, r.err) {
+				left = true
+				_ = g.Stop() // there is nobody to tell
+				return
+			}
+		}
+		left = true
+		if err := g.Wait(); err != nil {
+			var zero R
+			yield(zero, err)
+		}
+	}
+}
+
+// streaming is a loop whose results are yielded.
+type streaming[E, R any] struct {
+	loop[E]
+	f       func(context.Context, E) (R, error)
+	results mailbox[R] // guarded by mu
+}
+
+// handle calls f for one item. Whatever becomes of the call, one result is put for it: a later one may wait for its turn.
+func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
+	r := result[R]{missed: true}
+	defer func() {
+		if r.missed && s.g.cfg.onPanic == AsError { // f has not returned
+			if value := recover(); value != nil {
+				r.err = fault.Recovered(value, s.origin().title())
+			}
+		}
+		if r.err != nil {
+			if s.g.cfg.keepGoing && !s.g.isEcho(ctx, r.err) {
+				r.err, r.missed = s.origin().failure(r.err), false // it is yielded, so the group does not list it
+			} else {
+				r.missed = true
+				err = r.err
+			}
+		}
+		s.mu.Lock()
+		s.results.put(i, r)
+		s.changed.Signal()
+		s.mu.Unlock()
+	}()
+	r.value, r.err = s.f(ctx, e)
+	r.missed = false
+	return nil
+}
+
+// receive yields the results until there will be no more, or until the group has ended by itself.
+func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
+	for {
+		s.mu.Lock()
+		for s.g.stopped.Load() == nil && !s.results.ready() && s.tasks > 0 {
+			s.changed.Wait()
+		}
+		if s.g.stopped.Load() != nil || !s.results.ready() {
+			s.mu.Unlock()
+			return
+		}
+		r := s.results.get()
+		s.unlockAndContinue()
+		if !r.missed && !yield(r) {
+			return
+		}
+	}
+}
+
+// discardRest discards what was not yielded. All tasks have ended, or are given up.
+func (s *streaming[E, R]) discardRest() {
+	discard := discardOf[R](s.g)
+	if discard == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.results.queue {
+		if r.there && !r.missed && r.err == nil {
+			discard(r.value)
+		}
+	}
+}
+
+type result[R any] struct {
+	value  R
+	err    error
+	missed bool // there is nothing to yield for this item
+	there  bool // this is a result, and not the place of one that is still to come
+}
+
+// mailbox is a queue of results. If it is ordered, the place of a result is that of its item.
+type mailbox[R any] struct {
+	ordered bool
+	queue   []result[R]
+	got     int // how many results were taken: if ordered, queue[0] is that of item got
+}
+
+func (m *mailbox[R]) put(i int, r result[R]) {
+	r.there = true
+	if !m.ordered {
+		m.queue = append(m.queue, r)
+		return
+	}
+	for len(m.queue) <= i-m.got {
+		m.queue = append(m.queue, result[R]{})
+	}
+	m.queue[i-m.got] = r
+}
+
+// ready reports whether there is a result to get.
+func (m *mailbox[R]) ready() bool { return len(m.queue) > 0 && m.queue[0].there }
+
+func (m *mailbox[R]) get() result[R] {
+	r := m.queue[0]
+	m.queue[0] = result[R]{} // the array may live on
+	m.queue = m.queue[1:]
+	m.got++
+	return r
+}

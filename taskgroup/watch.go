@@ -1,0 +1,219 @@
+package taskgroup
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/grove-go/grove/internal/stacks"
+)
+
+// Hooks observe groups; see [WithHooks]. Any of the functions may be nil. They are called on the goroutine where the thing
+// happens, without locks held, and several at a time; a slow hook slows the group down. Hooks are used by pointer and
+// not changed once they are in a context.
+type Hooks struct {
+	// GroupStarted is called when a group is made with ctx. The context that it returns, which must be ctx or derived
+	// from it, becomes the parent of the group: a place for a span.
+	GroupStarted func(ctx context.Context, g GroupInfo) context.Context
+	// GroupCanceled is called soon after the group's context was cancelled, on a goroutine of its own, unless the group
+	// was joined before.
+	GroupCanceled func(g GroupInfo)
+	// GroupEnded is called when the group has been joined, with what Wait returns or panics with: nil, an *Error, a
+	// *PanicError, or ErrGoexit.
+	GroupEnded func(g GroupInfo, err error)
+	// TaskStarted and TaskEnded are called around each task. err is what it returned, echoes included, a *PanicError at
+	// the moment of the panic, or ErrGoexit. A task that was not started has neither; one that [Future.Await] runs
+	// counts as part of the task that awaits it.
+	TaskStarted func(t TaskInfo)
+	TaskEnded   func(t TaskInfo, err error)
+
+	mu    sync.Mutex // guards the tree of live groups: roots and the children of all watches
+	roots map[*watch]struct{}
+}
+
+// GroupInfo is a group at one moment.
+type GroupInfo struct {
+	// Name is the group's name. Func, File and Line tell where it was made.
+	Name       string
+	Func, File string
+	Line       int
+	Started    time.Time
+	// Deadline is that of the group's context; zero without one.
+	Deadline time.Time
+	// Cause is why the group's context was cancelled, and Canceled when that was noticed; nil and zero while it was not.
+	Cause    error
+	Canceled time.Time
+	// Queued counts the tasks that wait to be started. Tasks are those that run, oldest first, and Groups the groups
+	// that were made inside them; only [Hooks.Groups] fills in these.
+	Queued int
+	Tasks  []TaskInfo
+	Groups []GroupInfo
+}
+
+// TaskInfo is a task that was started.
+type TaskInfo struct {
+	// Group is the name of its group, Name its own, and Func, File and Line tell its function.
+	Group, Name, Func, File string
+	Line                    int
+	Background              bool
+	Started                 time.Time
+	// Stack is that of the task's goroutine, followed by those of the goroutines that it has started, in reports of
+	// [Grace]; otherwise nil.
+	Stack []byte
+}
+
+// Stragglers are the tasks that still run some time after their group was cancelled.
+type Stragglers struct {
+	// Group is the name of the group, Cause why it was cancelled, and After how long ago.
+	Group string
+	Cause error
+	After time.Duration
+	// Tasks are those that still run, oldest first.
+	Tasks []TaskInfo
+}
+
+type hooksKey struct{}
+
+// WithHooks returns a context in which h observes all groups that are made with it or inside their tasks. A group
+// looks for hooks once, when it is made; groups without any read no clocks and keep no records of their tasks.
+func WithHooks(ctx context.Context, h *Hooks) context.Context {
+	return context.WithValue(ctx, hooksKey{}, h)
+}
+
+// Groups returns the groups that have been made under h and not joined, as trees. Its cost grows with the number of
+// groups and tasks; groups go on meanwhile, each being held up only while its own tasks are listed.
+func (h *Hooks) Groups() []GroupInfo {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return treesLocked(h.roots)
+}
+
+// Grace reports the tasks that still run when the group was cancelled d ago: once, to report, on a goroutine of its own.
+// They are still waited for. A group with Grace reads the clock and asks for the goroutine's number at the start
+// of each task, which costs about a microsecond; the stacks are written with all other goroutines stopped.
+//
+// A panic for which no owner comes is kept for d, when that is longer than 30 seconds.
+func Grace(d time.Duration, report func(Stragglers)) Option {
+	if d < 0 || report == nil {
+		panic("taskgroup: Grace needs a duration that is not negative and a function")
+	}
+	return option(func(c *config) { c.grace, c.stragglers = d, report })
+}
+
+// watch is what a group keeps when somebody looks at it: its Hooks, or the reporter of Grace.
+type watch struct {
+	g       *Group
+	hooks   *Hooks // nil if only Grace wants to know
+	outer   *watch // the group around this one under the same hooks, nil if there is none
+	site    uintptr
+	started time.Time
+	ignore  func() bool // stops the wait for the cancellation
+
+	inner map[*watch]struct{} // guarded by hooks.mu
+
+	// Guarded by g.mu.
+	tasks    map[*watched]struct{} // those that run
+	canceled time.Time
+	timer    *time.Timer // of Grace, once cancelled
+}
+
+// watchKey is the key under which the context of a watched group has its watch.
+type watchKey struct{}
+
+// newWatch begins to watch g if somebody wants to.
+func newWatch(g *Group) *watch {
+	hooks, _ := g.parent.Value(hooksKey{}).(*Hooks)
+	if hooks == nil && g.cfg.stragglers == nil {
+		return nil
+	}
+	w := &watch{g: g, hooks: hooks, site: callSite(), started: time.Now(), tasks: make(map[*watched]struct{})}
+	if hooks != nil {
+		if outer, _ := g.parent.Value(watchKey{}).(*watch); outer != nil && outer.hooks == hooks {
+			w.outer = outer
+		}
+		if hooks.GroupStarted != nil {
+			g.parent = hooks.GroupStarted(g.parent, w.info())
+		}
+		hooks.mu.Lock()
+		siblings := w.siblingsLocked()
+		if *siblings == nil {
+			*siblings = make(map[*watch]struct{})
+		}
+		(*siblings)[w] = struct{}{}
+		hooks.mu.Unlock()
+	}
+	return w
+}
+
+func (w *watch) siblingsLocked() *map[*watch]struct{} {
+	if w.outer != nil {
+		return &w.outer.inner
+	}
+	return &w.hooks.roots
+}
+
+// listen waits for the cancellation.
+func (w *watch) listen() { w.ignore = context.AfterFunc(w.g.Context(), w.noticeCanceled) }
+
+func (w *watch) noticeCanceled() {
+	g := w.g
+	g.mu.Lock()
+	if g.joined {
+		g.mu.Unlock()
+		return
+	}
+	w.canceled = time.Now()
+	if g.cfg.stragglers != nil {
+		w.timer = time.AfterFunc(g.cfg.grace, w.reportStragglers)
+	}
+	g.mu.Unlock()
+	if w.hooks != nil && w.hooks.GroupCanceled != nil {
+		w.hooks.GroupCanceled(w.info())
+	}
+}
+
+func (w *watch) reportStragglers() {
+	g := w.g
+	g.mu.Lock()
+	running := w.runningLocked()
+	after := time.Since(w.canceled)
+	joined := g.joined
+	g.mu.Unlock()
+	if joined || len(running) == 0 {
+		return
+	}
+	ids := make([]uint64, len(running))
+	for i, t := range running {
+		ids[i] = t.goroutine
+	}
+	found := stacks.Of(stackLimit, ids...)
+	s := Stragglers{Group: g.cfg.name, Cause: context.Cause(g.Context()), After: after}
+	for _, t := range running {
+		info := t.info()
+		info.Stack = found[t.goroutine]
+		s.Tasks = append(s.Tasks, info)
+	}
+	g.cfg.stragglers(s)
+}
+
+// stackLimit bounds the text of all goroutines' stacks, of which stragglers are a part.
+const stackLimit = 64 << 20
+
+// ended ends the watch of a group that has been joined.
+func (w *watch) ended(err error) {
+	w.ignore()
+	w.g.mu.Lock()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	w.g.mu.Unlock()
+	if w.hooks == nil {
+		return
+	}
+	w.hooks.mu.Lock()
+	delete(*w.siblingsLocked(), w)
+	w.hooks.mu.Unlock()
+	if w.hooks.GroupEnded != nil {
+		w.hooks.GroupEnded(w.info(), err)
+	}
+}
