@@ -18,7 +18,7 @@ func (g *Group) isEcho(ctx context.Context, err error) bool {
 // saysOnly walks the tree of err, in which every leaf has to be an echo. errors.Is will not do: it is satisfied when
 // one leaf is.
 func (g *Group) saysOnly(err, ctxErr, cause error) bool {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // this is the walk along the chain
 	case *PanicError:
 		return false // whatever it panicked with
 	case *Error:
@@ -37,7 +37,7 @@ func (g *Group) saysOnly(err, ctxErr, cause error) bool {
 	}
 	is, _ := err.(interface{ Is(error) bool })
 	for _, target := range [...]error{ctxErr, cause, context.Canceled} {
-		if reflect.ValueOf(target).Comparable() && err == target || is != nil && is.Is(target) {
+		if reflect.ValueOf(target).Comparable() && err == target || is != nil && is.Is(target) { //nolint:errorlint // likewise
 			return true
 		}
 	}

@@ -148,7 +148,8 @@ func (h *holder) reclaim() {
 	h.waits--
 	for h.waits == 0 && !h.held && !h.ended {
 		h.mu.Unlock()
-		_ = h.limiter.units.Acquire(context.Background(), h.weight) // fails only when its context ends
+		// Only others can end this wait, and with a context that does not end it cannot fail.
+		_ = h.limiter.units.Acquire(context.Background(), h.weight) //nolint:forbidigo // see above
 		h.mu.Lock()
 		if h.waits > 0 || h.held || h.ended { // what was to be had has changed meanwhile
 			h.limiter.units.Release(h.weight)

@@ -88,7 +88,7 @@ func (g *Group) announce() {
 var stoppedError = &CancelError{Cause: ErrStopped}
 
 func (g *Group) cancelError(cause error) *CancelError {
-	if cause == ErrStopped && g.cfg.name == "" {
+	if cause == ErrStopped && g.cfg.name == "" { //nolint:errorlint // the cause itself, and not an error about it
 		return stoppedError
 	}
 	return &CancelError{Group: g.cfg.name, Cause: cause}
@@ -120,7 +120,7 @@ func (o *outcome) settle(name string) {
 	case o.parentErr != nil:
 		report = o.canceled > 0 || o.skipped > 0 // else the work is complete, and nobody noticed
 	default:
-		report = o.cause != nil && o.cause != ErrStopped
+		report = o.cause != nil && o.cause != ErrStopped //nolint:errorlint // the cause itself
 	}
 	if !report {
 		return
