@@ -16,6 +16,19 @@
 // is to be used, and is gone where it has ended. A group that belongs to a longer-lived object is made with [New]
 // and ended with [Group.Stop].
 //
+// Tasks with results, and scopes that are one statement:
+//
+//	Async     a task with a result, for which Future.Await waits
+//	ForEach   calls a function for each item of a sequence
+//	Map       the same for a slice, with the results in order
+//	Stream    ranges over the results as they come
+//	Ordered   ranges over them in the order of the items
+//	First     takes the first success among several functions
+//	Quorum    takes the first n
+//
+// The loops have a limit as a parameter and pull an item only when a slot is free: they are the way to run many tasks.
+// Groups take one with [Limit], or share one with others through a [Limiter].
+//
 // # Guarantees
 //
 //   - Nothing outlives the scope: when Run, Wait or Stop returns, all tasks have ended.
@@ -23,9 +36,10 @@
 //   - The result is nil or an [*Error], which keeps the cause and every failure up to [MaxErrors], and counts the others.
 //   - A failure is recorded before the context is cancelled, so the cause is what went wrong first and never what
 //     went wrong because of it.
-//   - Every accepted task gets to run, whatever the others do: tasks may wait for one another. The exception is a
-//     [Limit] whose slots are all taken by tasks that wait for queued ones.
-//   - Go never blocks, so tasks may start tasks at the limit.
+//   - Every accepted task gets to run, whatever the others do: tasks may wait for one another. At a [Limit] they may
+//     wait with [Future.Await], which runs a queued task itself; a task that waits in another way keeps its slot.
+//   - Go never blocks, so tasks may start tasks at the limit. A task that waits for a group inside it lends that group
+//     its units of their common [Limiter].
 //   - The end of each task synchronizes before the return of Wait and the closing of Done.
 //
 // # Cancellation

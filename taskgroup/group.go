@@ -10,9 +10,6 @@ import (
 
 const noLimit = math.MaxInt32
 
-// defaults is the configuration of a group made without options.
-var defaults = config{limit: noLimit, maxErrors: 16}
-
 // A Group is a scope of tasks: they share a context, and none of them outlives it. Make it with [Run] or [New]; the
 // zero Group is not usable. A Group is used once and must not be copied. Its methods may be called from several
 // goroutines.
@@ -54,18 +51,13 @@ type Group struct {
 
 // New returns a group whose tasks end with ctx. The caller owns it and must call [Group.Wait] or [Group.Stop];
 // `defer g.Stop()` right after New makes sure on every path.
-func New(ctx context.Context, opts ...Option) *Group {
+func New(ctx context.Context, opts ...Option) *Group { return newGroup(ctx, newConfig(opts)) }
+
+func newGroup(ctx context.Context, cfg *config) *Group {
 	if ctx == nil {
 		panic("taskgroup: the context is nil")
 	}
-	g := &Group{parent: ctx, cfg: &defaults}
-	if len(opts) > 0 {
-		cfg := defaults
-		for _, o := range opts {
-			o.apply(&cfg)
-		}
-		g.cfg = &cfg
-	}
+	g := &Group{parent: ctx, cfg: cfg}
 	g.idle.L = &g.mu
 	if l := g.cfg.limiter; l != nil {
 		g.worker = g.workWithin

@@ -21,7 +21,7 @@ import (
 func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) error, opts ...Option) error {
 	next, stop := iter.Pull(kept(in))
 	defer stop()
-	g := newLoopGroup(ctx, "ForEach", limit, opts)
+	g := newGroup(ctx, loopConfig("ForEach", limit, opts))
 	l := &loop[E]{g: g, limit: slots(limit), next: next, user: f}
 	l.do = func(ctx context.Context, _ int, e E) error { return f(ctx, e) }
 	l.start()
@@ -32,10 +32,11 @@ func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx c
 // is 1 or more, or [Unlimited]. It stops and fails as [ForEach] does. With an error the results are nil; under
 // [KeepGoing] they are there, with the zero value for each item that failed.
 func Map[E, R any](ctx context.Context, limit int, in []E, f func(ctx context.Context, e E) (R, error), opts ...Option) ([]R, error) {
-	g := newLoopGroup(ctx, "Map", limit, opts)
+	cfg := loopConfig("Map", limit, opts)
+	discard := discardOf[R](cfg)
+	g := newGroup(ctx, cfg)
 	results := make([]R, len(in))
 	var succeeded []bool // only Discard has to know
-	discard := discardOf[R](g)
 	if discard != nil {
 		succeeded = make([]bool, len(in))
 	}
@@ -94,15 +95,16 @@ type loop[E any] struct {
 	got     func() int
 }
 
-func newLoopGroup(ctx context.Context, name string, limit int, opts []Option) *Group {
+// loopConfig is the configuration of the group of a loop, whose limit is its own.
+func loopConfig(name string, limit int, opts []Option) *config {
 	if limit < 1 && limit != Unlimited {
 		panic(fmt.Sprintf("taskgroup: %s called with limit %d: it is 1 or more, or Unlimited", name, limit))
 	}
-	g := New(ctx, opts...)
-	if g.cfg.limit != noLimit {
+	cfg := newConfig(opts)
+	if cfg.limit != noLimit {
 		panic("taskgroup: " + name + " has its limit as a parameter, not as an option")
 	}
-	return g
+	return cfg
 }
 
 func slots(limit int) int {
@@ -187,8 +189,8 @@ func (l *loop[E]) take(first bool) (i int, e E, ok bool) {
 
 	l.mu.Lock()
 	l.taking = false
-	if !ok {
-		l.exhausted = true
+	l.exhausted = !ok
+	if !ok || l.g.ended() { // an item that comes after the end is part of the rest
 		l.endTaskLocked()
 		return 0, e, false
 	}

@@ -40,6 +40,20 @@ type config struct {
 	stragglers func(Stragglers) // nil without Grace
 }
 
+// defaults is the configuration of all groups that are made without options.
+var defaults = config{limit: noLimit, maxErrors: 16}
+
+func newConfig(opts []Option) *config {
+	if len(opts) == 0 {
+		return &defaults
+	}
+	c := defaults
+	for _, o := range opts {
+		o.apply(&c)
+	}
+	return &c
+}
+
 type option func(*config)
 
 func (o option) apply(c *config) { o(c) }
@@ -96,14 +110,14 @@ func Discard[T any](f func(T)) Option {
 	return option(func(c *config) { c.discard = f })
 }
 
-// discardOf is the group's Discard for results of type T, nil if it has none.
-func discardOf[T any](g *Group) func(T) {
-	if g.cfg.discard == nil {
+// discardOf is the configured Discard for results of type T, nil without one.
+func discardOf[T any](c *config) func(T) {
+	if c.discard == nil {
 		return nil
 	}
-	f, ok := g.cfg.discard.(func(T))
+	f, ok := c.discard.(func(T))
 	if !ok {
-		panic(fmt.Sprintf("taskgroup: Discard is %T, but the results are of type %T", g.cfg.discard, *new(T)))
+		panic(fmt.Sprintf("taskgroup: Discard is a %T, but the results need a %T", c.discard, f))
 	}
 	return f
 }

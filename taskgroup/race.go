@@ -34,8 +34,10 @@ func Quorum[T any](ctx context.Context, n int, fs []func(ctx context.Context) (T
 	if n < 1 || n > len(fs) {
 		panic(fmt.Sprintf("taskgroup: Quorum of %d among %d functions", n, len(fs)))
 	}
-	g := New(ctx, append(slices.Clip(opts), KeepGoing())...)
-	r := &race[T]{g: g, need: n, mayFail: len(fs) - n, discard: discardOf[T](g)}
+	cfg := newConfig(append(slices.Clip(opts), KeepGoing()))
+	discard := discardOf[T](cfg)
+	g := newGroup(ctx, cfg)
+	r := &race[T]{g: g, need: n, mayFail: len(fs) - n, discard: discard}
 	for _, f := range fs {
 		g.add(&contender[T]{race: r, f: f}, "Quorum", false)
 	}

@@ -27,16 +27,19 @@ func Ordered[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ct
 }
 
 func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E], f func(context.Context, E) (R, error), opts []Option, ordered bool) iter.Seq2[R, error] {
-	discardOf[R](newLoopGroup(ctx, name, limit, opts)) // a wrong call panics here, not where the sequence is used
+	cfg := loopConfig(name, limit, opts)
+	discard := discardOf[R](cfg)
 	return func(yield func(R, error) bool) {
 		next, stop := iter.Pull(kept(in))
 		defer stop()
-		g := newLoopGroup(ctx, name, limit, opts)
+		g := newGroup(ctx, cfg)
 		s := &streaming[E, R]{f: f, results: mailbox[R]{ordered: ordered}}
 		s.loop = loop[E]{g: g, limit: slots(limit), next: next, do: s.handle, user: f}
 		s.changed = sync.NewCond(&s.mu)
 		s.got = func() int { return s.results.got }
-		defer s.discardRest()
+		if discard != nil {
+			defer s.discardRest(discard)
+		}
 		left := false // until it is, a panic or a Goexit of the loop body is what ends this function
 		defer func() {
 			if !left {
@@ -113,11 +116,7 @@ func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 }
 
 // discardRest discards what was not yielded. All tasks have ended, or are given up.
-func (s *streaming[E, R]) discardRest() {
-	discard := discardOf[R](s.g)
-	if discard == nil {
-		return
-	}
+func (s *streaming[E, R]) discardRest(discard func(R)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.results.queue {
