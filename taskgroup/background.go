@@ -40,10 +40,10 @@ func (g *Group) serve(ctx context.Context, t runner) {
 		}
 	}()
 	err := t.run(ctx)
-	returned = true
 	if err != nil && !g.isEcho(ctx, err) { // to stop when told is what it is there for, and not counted
 		g.fail(t.origin(), err)
 	}
+	returned = true
 	g.served()
 }
 

@@ -2,6 +2,7 @@ package taskgroup
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -21,10 +22,17 @@ func (c *groupContext) Err() error {
 	if c.hasReal.Load() {
 		return c.real.Err()
 	}
-	if c.stopped.Load() != nil {
-		return context.Canceled
+	if c.stopped.Load() == nil {
+		err := c.parent.Err()
+		// Whoever is the first to see an end decides for all: the error of a context must not change.
+		if err == nil || c.stopped.CompareAndSwap(nil, endOfParent) {
+			return err
+		}
 	}
-	return c.parent.Err()
+	if c.stopped.Load() == endOfParent {
+		return c.parent.Err()
+	}
+	return context.Canceled
 }
 
 func (c *groupContext) Value(key any) any {
@@ -41,6 +49,29 @@ func (c *groupContext) Value(key any) any {
 	return c.parent.Value(key)
 }
 
+// String keeps fmt from reading the group by reflection, while others write to it.
+func (c *groupContext) String() string {
+	parent, ok := c.parent.(fmt.Stringer)
+	if !ok {
+		return fmt.Sprintf("%T.Group", c.parent)
+	}
+	return parent.String() + ".Group"
+}
+
+// endOfParent is Group.stopped when the end of the parent was seen before the group had ended by itself.
+var endOfParent = new(CancelError)
+
+// stoppedBy is why the group ended its context, nil if it has not or the parent was first.
+func (g *Group) stoppedBy() *CancelError {
+	if e := g.stopped.Load(); e != endOfParent {
+		return e
+	}
+	return nil
+}
+
+// ended reports whether no further task may be started.
+func (g *Group) ended() bool { return g.stopped.Load() != nil || g.parent.Err() != nil }
+
 // waitable returns the real context and makes it if there is none.
 func (g *Group) waitable() context.Context {
 	if g.hasReal.Load() {
@@ -52,7 +83,7 @@ func (g *Group) waitable() context.Context {
 		return g.real
 	}
 	parent := g.parent
-	stopped := g.stopped.Load()
+	stopped := g.stoppedBy()
 	if stopped != nil {
 		// The group ended before anything happened to its parent, or by itself; what the parent did since must
 		// not become the cause.
@@ -73,6 +104,7 @@ type taskContext Group
 func (c *taskContext) Deadline() (time.Time, bool) { return (*groupContext)(c).Deadline() }
 func (c *taskContext) Done() <-chan struct{}       { return (*groupContext)(c).Done() }
 func (c *taskContext) Err() error                  { return (*groupContext)(c).Err() }
+func (c *taskContext) String() string              { return (*groupContext)(c).String() }
 
 func (c *taskContext) Value(key any) any {
 	if k, ok := key.(insideKey); ok && k.Group == (*Group)(c) {

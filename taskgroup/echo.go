@@ -3,6 +3,7 @@ package taskgroup
 import (
 	"context"
 	"reflect"
+	"slices"
 )
 
 // isEcho reports whether err, which a task with the context ctx has just returned, says nothing but that ctx had been
@@ -18,7 +19,13 @@ func (g *Group) isEcho(ctx context.Context, err error) bool {
 // saysOnly walks the tree of err, in which every leaf has to be an echo. errors.Is will not do: it is satisfied when
 // one leaf is.
 func (g *Group) saysOnly(err, ctxErr, cause error) bool {
-	switch e := err.(type) { //nolint:errorlint // this is the walk along the chain
+	targets := [...]error{ctxErr, cause, context.Canceled}
+	for _, target := range targets {
+		if reflect.ValueOf(target).Comparable() && err == target { //nolint:errorlint // errors.Is compares so, too
+			return true
+		}
+	}
+	switch e := err.(type) { //nolint:errorlint // this is the walk along the tree
 	case *PanicError:
 		return false // whatever it panicked with
 	case *Error:
@@ -26,20 +33,13 @@ func (g *Group) saysOnly(err, ctxErr, cause error) bool {
 			return false // failures in a group below this one
 		}
 	}
-	if parts, ok := err.(interface{ Unwrap() []error }); ok {
-		all := parts.Unwrap()
-		for _, part := range all {
-			if !g.saysOnly(part, ctxErr, cause) {
-				return false
-			}
-		}
-		return len(all) > 0
+	if tree, ok := err.(interface{ Unwrap() []error }); ok {
+		parts := slices.DeleteFunc(slices.Clone(tree.Unwrap()), func(part error) bool { return part == nil })
+		notEcho := func(part error) bool { return !g.saysOnly(part, ctxErr, cause) }
+		return len(parts) > 0 && !slices.ContainsFunc(parts, notEcho)
 	}
-	is, _ := err.(interface{ Is(error) bool })
-	for _, target := range [...]error{ctxErr, cause, context.Canceled} {
-		if reflect.ValueOf(target).Comparable() && err == target || is != nil && is.Is(target) { //nolint:errorlint // likewise
-			return true
-		}
+	if e, ok := err.(interface{ Is(error) bool }); ok && slices.ContainsFunc(targets[:], e.Is) {
+		return true
 	}
 	if g.cfg.echo != nil && g.cfg.echo(err) {
 		return true

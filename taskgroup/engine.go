@@ -35,9 +35,6 @@ func (g *Group) add(t runner, verb string, try bool) bool {
 	return true
 }
 
-// ended reports whether no further task may be started.
-func (g *Group) ended() bool { return g.stopped.Load() != nil || g.parent.Err() != nil }
-
 // wantWorkerLocked reports whether another worker is to be started, and counts it as pending.
 //
 // One pending worker would do for the invariant, and each that began would start the next. Up to one for each processor
@@ -67,7 +64,7 @@ func (g *Group) work() {
 	)
 	ctx := (*taskContext)(g)
 	defer func() {
-		if running { // the task has not returned
+		if running { // the task has panicked or called Goexit
 			g.interrupted(t, recover(), g.retire)
 		}
 	}()
@@ -86,11 +83,10 @@ func (g *Group) work() {
 			go g.worker()
 		}
 		running = true
-		err := t.run(ctx)
-		running = false
-		if err != nil {
-			g.report(ctx, t.origin(), err)
+		if err := t.run(ctx); err != nil {
+			g.report(ctx, t.origin(), err) // looks into err, which is the task's code
 		}
+		running = false
 		g.mu.Lock()
 	}
 	g.workers--
@@ -129,14 +125,17 @@ func (g *Group) retire() {
 
 // join waits until nothing is live any more, settles the outcome, and releases the context.
 func (g *Group) join() {
-	g.mu.Lock()
-	if g.workers > 0 && g.lender != nil {
-		g.mu.Unlock()
+	if g.lender != nil {
 		g.lender.lend()
 		defer g.lender.reclaim()
-		g.mu.Lock()
 	}
-	for g.workers > 0 || g.background.live > 0 {
+	g.mu.Lock()
+	g.joinLocked()
+}
+
+// joinLocked is join with mu held, which it releases.
+func (g *Group) joinLocked() {
+	for g.workers > 0 || g.background.live > 0 || g.background.cancel != nil {
 		if g.workers == 0 && g.background.cancel != nil {
 			g.stopBackgroundLocked()
 			continue // mu was released: a background task may have started a task
@@ -159,8 +158,8 @@ func (g *Group) join() {
 }
 
 // leave ends a group whose body did not return. It waits for the tasks, but not for ever: the panic that is on its way
-// must not be held back by a task that does not end.
-func (g *Group) leave() {
+// must not be held back by a task that does not end. It returns the panic of a task, if there was one, too.
+func (g *Group) leave() *PanicError {
 	g.Cancel(ErrStopped)
 	joined := make(chan struct{})
 	go func() {
@@ -171,6 +170,10 @@ func (g *Group) leave() {
 	defer timer.Stop()
 	select {
 	case <-joined:
+		if g.outcome != nil {
+			return g.outcome.panicked
+		}
 	case <-timer.C:
 	}
+	return nil
 }

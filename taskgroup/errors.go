@@ -117,7 +117,12 @@ type TaskError struct {
 }
 
 // Error is the task's name, or its function when it has none, and the error.
-func (e *TaskError) Error() string { return e.title() + ": " + e.Err.Error() }
+func (e *TaskError) Error() string {
+	if e.Err == nil {
+		return e.title() + ": " + firstLine(nil)
+	}
+	return e.title() + ": " + e.Err.Error()
+}
 
 // Unwrap returns the task's error.
 func (e *TaskError) Unwrap() error { return e.Err }
@@ -151,6 +156,9 @@ func (e *CancelError) Unwrap() error { return e.Cause }
 
 // firstLine is the text of err without the stacks and lists that some errors carry below it.
 func firstLine(err error) string {
+	if err == nil {
+		return "no error"
+	}
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
 }

@@ -104,6 +104,10 @@ func (f *Future[T]) claim() bool {
 
 func (f *Future[T]) settle(value T, err error, skipped bool) {
 	f.mu.Lock()
+	if f.state == settled { // its error has panicked when it was looked into
+		f.mu.Unlock()
+		return
+	}
 	f.value, f.err, f.skipped = value, err, skipped
 	f.state = settled
 	done := f.done
@@ -149,10 +153,8 @@ func (f *Future[T]) runInline() {
 			g.recordInterrupted(f, recover()) // Await returns it, so nothing is kept on this stack
 		}
 	}()
-	value, err := f.f(ctx)
-	returned = true
-	f.settle(value, err, false)
-	if err != nil {
+	if err := f.runClaimed(ctx); err != nil {
 		g.report(ctx, f.origin(), err)
 	}
+	returned = true
 }

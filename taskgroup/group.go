@@ -77,19 +77,32 @@ func newGroup(ctx context.Context, cfg *config) *Group {
 // The first failure, of a task or of body, cancels the context that body and the tasks are called with. A panic in body
 // is not recovered: it goes on when the group has been cancelled and its tasks have ended, or after 30 seconds.
 func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, opts ...Option) error {
+	if body == nil {
+		panic("taskgroup: Run called with a nil function")
+	}
 	g := New(ctx, opts...)
 	returned := false
 	defer func() {
-		if !returned {
-			g.leave()
+		if returned {
+			return
+		}
+		if p := g.leave(); p != nil {
+			if value := recover(); value != nil {
+				panic(value) // the body's own panic goes before that of a task, and that before a Goexit
+			}
+			panic(p.Rethrown())
 		}
 	}()
 	ctx = g.Context()
 	err := body(ctx, g)
-	returned = true
-	if err != nil {
-		g.report(ctx, origin{f: body}, err)
+	if err != nil && g.hasJoined() {
+		returned = true
+		return g.lateFailure(origin{f: body}, err)
 	}
+	if err != nil {
+		g.report(ctx, origin{f: body}, err) // looks into err, which is the body's code
+	}
+	returned = true
 	return g.Wait()
 }
 
@@ -119,6 +132,7 @@ func (g *Group) Start(t Task) {
 	if t.Func == nil {
 		panic("taskgroup: Start called with a nil Func")
 	}
+	g.check()
 	if t.Weight < 0 {
 		panic(fmt.Sprintf("taskgroup: Start called with Weight %d", t.Weight))
 	}
@@ -174,12 +188,21 @@ func (g *Group) Wait() error {
 func (g *Group) Stop() error {
 	g.check()
 	g.mu.Lock()
-	if g.workers > 0 {
+	if g.workers > 0 || g.background.live > 0 {
 		g.cancelLocked(ErrStopped)
+		g.mu.Unlock()
+		g.announce()
+		return g.Wait()
 	}
-	g.mu.Unlock()
-	g.announce()
-	return g.Wait()
+	g.joinLocked() // in the same critical section: nothing can start between the look and the join
+	return g.outcome.deliver()
+}
+
+// hasJoined reports whether Wait or Stop has seen the end.
+func (g *Group) hasJoined() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.joined
 }
 
 // Done returns a channel that is closed when Wait or Stop has seen the end of the group. The end of each task

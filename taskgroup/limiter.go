@@ -41,7 +41,7 @@ func (g *Group) workWithin() {
 	)
 	ctx := (*taskContext)(g)
 	defer func() {
-		if h != nil { // the task has not returned
+		if h != nil { // the task has panicked or called Goexit
 			g.interrupted(t, recover(), func() {
 				h.end()
 				g.retire()
@@ -78,10 +78,10 @@ func (g *Group) workWithin() {
 		h = &holder{limiter: limiter, weight: weight, held: true}
 		err = t.run(context.WithValue(ctx, holderKey{limiter}, h))
 		h.end()
-		h = nil
 		if err != nil {
-			g.report(ctx, t.origin(), err)
+			g.report(ctx, t.origin(), err) // looks into err, which is the task's code
 		}
+		h = nil
 		g.mu.Lock()
 		g.pending++
 		if g.pending > 1 { // another waits for units already

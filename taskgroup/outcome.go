@@ -2,7 +2,9 @@ package taskgroup
 
 import (
 	"context"
+	"errors"
 	"runtime"
+	"slices"
 )
 
 // outcome is what a group has to report. Group.mu guards it until the group is joined; after that it does not change.
@@ -20,7 +22,7 @@ type outcome struct {
 	taken    chan struct{} // made with panicked, closed when the owner has taken it
 	goexit   bool          // a task called runtime.Goexit, and the owner has to
 
-	err error // the result of Wait
+	err *Error // the result of Wait, nil for none
 }
 
 // recordLocked returns the outcome to write to. Most groups have none.
@@ -60,15 +62,17 @@ func (g *Group) fail(from origin, err error) {
 
 // cancelLocked ends the group unless it has ended. The caller has to call announce when it has released mu.
 func (g *Group) cancelLocked(cause error) {
-	o := g.recordLocked()
-	if o.cause != nil || g.joined {
+	if g.joined {
 		return
 	}
-	if err := g.parent.Err(); err != nil {
-		o.cause, o.parentErr = context.Cause(g.parent), err
+	o := g.recordLocked()
+	if o.cause != nil {
+		return
+	}
+	if err := g.parent.Err(); err != nil || !g.stopped.CompareAndSwap(nil, g.cancelError(cause)) {
+		o.cause, o.parentErr = context.Cause(g.parent), g.parent.Err()
 	} else {
 		o.cause = cause
-		g.stopped.Store(g.cancelError(cause))
 	}
 	g.skipQueueLocked()
 }
@@ -77,8 +81,10 @@ func (g *Group) cancelLocked(cause error) {
 // they are cancelled, so mu must be free.
 func (g *Group) announce() {
 	if g.hasReal.Load() {
-		if stopped := g.stopped.Load(); stopped != nil {
+		if stopped := g.stoppedBy(); stopped != nil {
 			g.cancelReal(stopped)
+		} else if g.stopped.Load() != nil {
+			g.cancelReal(context.Cause(g.parent)) // a parent that is not of package context may take its time
 		}
 	}
 	g.idle.Broadcast()
@@ -106,9 +112,25 @@ func (g *Group) settleLocked() {
 		}
 		o.settle(g.cfg.name)
 	}
-	if parentErr == nil && g.stopped.Load() == nil {
-		g.stopped.Store(g.cancelError(ErrStopped)) // announce then releases what is registered with the parent
+	// announce then releases what is registered with the parent.
+	if parentErr == nil {
+		g.stopped.CompareAndSwap(nil, g.cancelError(ErrStopped))
+	} else {
+		g.stopped.CompareAndSwap(nil, endOfParent)
 	}
+}
+
+// lateFailure adds the failure of a body that has joined the group itself to what that has come to.
+func (g *Group) lateFailure(from origin, err error) error {
+	e := &Error{Group: g.cfg.name, Cause: err}
+	if g.outcome != nil && g.outcome.err != nil {
+		if errors.Is(err, g.outcome.err) {
+			return g.outcome.err // what Wait returned, passed on
+		}
+		*e = *g.outcome.err
+	}
+	e.Tasks = append(slices.Clip(e.Tasks), from.failure(err))
+	return e
 }
 
 // settle decides what the group returns.
@@ -144,6 +166,8 @@ func (o *outcome) deliver() error {
 		panic(o.panicked.Rethrown())
 	case o.goexit:
 		runtime.Goexit()
+	case o.err == nil:
+		return nil
 	}
 	return o.err
 }
@@ -157,7 +181,8 @@ func (o *outcome) result() error {
 		return o.panicked
 	case o.goexit:
 		return ErrGoexit
-	default:
-		return o.err
+	case o.err == nil:
+		return nil
 	}
+	return o.err
 }

@@ -100,10 +100,10 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 	for {
 		s.mu.Lock()
-		for s.g.stopped.Load() == nil && !s.results.ready() && s.tasks > 0 {
+		for s.g.stoppedBy() == nil && !s.results.ready() && s.tasks > 0 {
 			s.changed.Wait()
 		}
-		if s.g.stopped.Load() != nil || !s.results.ready() {
+		if s.g.stoppedBy() != nil || !s.results.ready() {
 			s.mu.Unlock()
 			return
 		}

@@ -97,6 +97,9 @@ func describe(pc uintptr) (name, file string, line int) {
 	if fn == nil {
 		return "", "", 0
 	}
+	if method, ok := strings.CutSuffix(fn.Name(), "-fm"); ok {
+		return method, "", 0 // a method value, whose code the compiler has made
+	}
 	file, line = fn.FileLine(pc)
 	return fn.Name(), file, line
 }
