@@ -1,0 +1,7 @@
+package httpdeadline
+
+var (
+	ParseGRPC         = parseGRPC
+	ParseMilliseconds = parseMilliseconds
+	Milliseconds      = milliseconds
+)
