@@ -1,0 +1,104 @@
+package looplag
+
+import (
+	"runtime"
+	"time"
+)
+
+// A Cause is the reason for lag.
+type Cause uint8
+
+const (
+	// CauseNone: nothing is late enough to have a cause.
+	CauseNone Cause = iota
+	// CauseGCSTW: the garbage collector stopped the world.
+	CauseGCSTW
+	// CauseOtherSTW: something else stopped the world: runtime.ReadMemStats, a goroutine profile.
+	CauseOtherSTW
+	// CauseCPUThrottled: the cgroup had used up its CPU quota.
+	CauseCPUThrottled
+	// CauseCPUSaturated: goroutines wanted to run on every processor of GOMAXPROCS.
+	CauseCPUSaturated
+	// CauseBlockingCalls: many goroutines were in system calls and cgo: four or more for each processor of GOMAXPROCS,
+	// and at least half as many as wanted to run.
+	CauseBlockingCalls
+	// CauseOSDelay: timers were late though processors were free, so the operating system did not run the process's
+	// threads: a crowded machine, a stolen virtual CPU, SIGSTOP.
+	CauseOSDelay
+	// CauseUnknown: none of the above.
+	CauseUnknown
+
+	causes = iota
+)
+
+// String returns the name of the cause as metrics write it, such as "gc_stw", and "none" for CauseNone.
+func (c Cause) String() string {
+	return [causes]string{
+		CauseNone:          "none",
+		CauseGCSTW:         "gc_stw",
+		CauseOtherSTW:      "other_stw",
+		CauseCPUThrottled:  "cpu_throttled",
+		CauseCPUSaturated:  "cpu_saturated",
+		CauseBlockingCalls: "blocking_calls",
+		CauseOSDelay:       "os_delay",
+		CauseUnknown:       "unknown",
+	}[c]
+}
+
+// MarshalText returns [Cause.String].
+func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// infer is the cause of a wait that nothing measured explains: demand goroutines ran or wanted to, outside of them were
+// in system calls and cgo, and the tick was late by lag.
+func infer(demand, outside int, lag time.Duration) Cause {
+	processors := runtime.GOMAXPROCS(0)
+	switch {
+	case outside >= max(4*processors, demand/2):
+		// Before the scheduler takes a processor away from a goroutine that blocks in the kernel, up to 10 ms pass.
+		return CauseBlockingCalls
+	case demand >= processors:
+		return CauseCPUSaturated
+	case lag >= late:
+		return CauseOSDelay
+	default:
+		return CauseUnknown
+	}
+}
+
+// lost is how much time was lost to each cause.
+type lost [causes]time.Duration
+
+// since is the difference of l and an earlier state.
+func (l lost) since(old lost) lost {
+	for c := range l {
+		l[c] -= old[c]
+	}
+	return l
+}
+
+// sum is the time lost to all causes.
+func (l lost) sum() (d time.Duration) {
+	for c := range l {
+		d += l[c]
+	}
+	return d
+}
+
+// dominant is the cause of most of the time lost in a window, of which inferred was waited for a cause that is inferred
+// and measured was lost to one that is measured. It is CauseNone if less than a hundredth of the window was lost: then
+// not even P99 is late.
+func dominant(inferred, measured lost, window time.Duration) Cause {
+	waited, known := inferred.sum(), measured.sum()
+	if max(waited, known) < window/100 {
+		return CauseNone
+	}
+	// What is measured delayed the probes too: only the rest of the waits needs another cause.
+	rest := float64(max(0, waited-known)) / float64(max(1, waited))
+	most, mostLost := CauseNone, -1.0
+	for c := range measured {
+		if d := float64(measured[c]) + rest*float64(inferred[c]); d > mostLost {
+			most, mostLost = Cause(c), d
+		}
+	}
+	return most
+}

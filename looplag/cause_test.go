@@ -1,0 +1,119 @@
+package looplag_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grove-go/grove/looplag"
+)
+
+func TestCauseHasAName(t *testing.T) {
+	for cause, want := range map[looplag.Cause]string{
+		looplag.CauseNone:          "none",
+		looplag.CauseGCSTW:         "gc_stw",
+		looplag.CauseOtherSTW:      "other_stw",
+		looplag.CauseCPUThrottled:  "cpu_throttled",
+		looplag.CauseCPUSaturated:  "cpu_saturated",
+		looplag.CauseBlockingCalls: "blocking_calls",
+		looplag.CauseOSDelay:       "os_delay",
+		looplag.CauseUnknown:       "unknown",
+	} {
+		require.Equal(t, want, fmt.Sprint(cause))
+	}
+	text, err := json.Marshal(looplag.Snapshot{Cause: looplag.CauseOSDelay})
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"Cause":"os_delay"`)
+}
+
+// storm calls pause again and again until the world was stopped for a fiftieth of the window, and by pauses of the
+// other kind for less than half as long. It does so in a bubble, where the probe's clock stands still meanwhile, so that
+// nothing else can be late, whatever else the machine does. The pauses are real, and it is the runtime that measures
+// them.
+func storm(t *testing.T, pause func(), kinds func(looplag.STW) (this, other looplag.Pauses)) (s looplag.Snapshot) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := run(t, looplag.Config{IdleInterval: 10 * ms, Window: 100 * ms}, newPipe())
+		for {
+			for range 20 {
+				pause()
+			}
+			sleep(10 * ms)
+			s = probe.Snapshot()
+			if this, other := kinds(s.STW); this.Total >= 2*ms && this.Total > 2*other.Total {
+				require.GreaterOrEqual(t, this.N, uint64(20))
+				require.LessOrEqual(t, this.Max, 2*this.Total)
+				return
+			}
+		}
+	})
+	return s
+}
+
+func TestStormOfGarbageCollections(t *testing.T) {
+	s := storm(t, runtime.GC, func(stw looplag.STW) (this, other looplag.Pauses) { return stw.GC, stw.Other })
+	require.Equal(t, looplag.CauseGCSTW, s.Cause)
+}
+
+func TestStormOfOtherPauses(t *testing.T) {
+	var stats runtime.MemStats
+	s := storm(t, func() { runtime.ReadMemStats(&stats) },
+		func(stw looplag.STW) (this, other looplag.Pauses) { return stw.Other, stw.GC })
+	require.Equal(t, looplag.CauseOtherSTW, s.Cause)
+}
+
+func TestInferredCauses(t *testing.T) {
+	p := runtime.GOMAXPROCS(0)
+	for _, c := range []struct {
+		demand, outside int
+		lag             time.Duration
+		want            looplag.Cause
+	}{
+		{demand: p, want: looplag.CauseCPUSaturated},
+		{demand: p, lag: time.Second, want: looplag.CauseCPUSaturated},
+		{demand: p, outside: 4*p - 1, want: looplag.CauseCPUSaturated},
+		{demand: p, outside: 4 * p, want: looplag.CauseBlockingCalls},
+		{demand: 80 * p, outside: 40*p - 1, want: looplag.CauseCPUSaturated},
+		{demand: 80 * p, outside: 40 * p, want: looplag.CauseBlockingCalls},
+		{demand: p - 1, outside: 4 * p, want: looplag.CauseBlockingCalls},
+		{demand: p - 1, lag: 2 * ms, want: looplag.CauseOSDelay},
+		{demand: p - 1, lag: 2*ms - 1, want: looplag.CauseUnknown},
+		{demand: -3, outside: -1, lag: time.Second, want: looplag.CauseOSDelay}, // the runtime tells nothing
+	} {
+		require.Equal(t, c.want, looplag.Infer(c.demand, c.outside, c.lag), "%+v", c)
+	}
+}
+
+func TestDominantCause(t *testing.T) {
+	type lost = [looplag.CauseUnknown + 1]time.Duration
+	const window = time.Second
+	saturated := func(d time.Duration) lost { return lost{looplag.CauseCPUSaturated: d} }
+	gc := func(d time.Duration) lost { return lost{looplag.CauseGCSTW: d} }
+	for _, c := range []struct {
+		inferred, measured lost
+		want               looplag.Cause
+	}{
+		{want: looplag.CauseNone},
+		{saturated(10*ms - 1), gc(10*ms - 1), looplag.CauseNone},
+		{saturated(10 * ms), gc(0), looplag.CauseCPUSaturated},
+		{saturated(0), gc(10 * ms), looplag.CauseGCSTW},
+		{saturated(100 * ms), gc(100 * ms), looplag.CauseGCSTW}, // the pauses are all of the waits
+		{saturated(100 * ms), gc(51 * ms), looplag.CauseGCSTW},  // … and more than the rest
+		{saturated(100 * ms), gc(49 * ms), looplag.CauseCPUSaturated},
+		{
+			lost{looplag.CauseCPUSaturated: 60 * ms, looplag.CauseOSDelay: 40 * ms},
+			lost{looplag.CauseGCSTW: 20 * ms, looplag.CauseOtherSTW: 30 * ms}, looplag.CauseOtherSTW,
+		},
+		{
+			lost{looplag.CauseCPUSaturated: 80 * ms, looplag.CauseOSDelay: 20 * ms},
+			lost{looplag.CauseGCSTW: 20 * ms, looplag.CauseOtherSTW: 30 * ms}, looplag.CauseCPUSaturated,
+		},
+	} {
+		require.Equal(t, c.want, looplag.Dominant(c.inferred, c.measured, window), "%+v", c)
+	}
+	require.Equal(t, looplag.CauseNone, looplag.Dominant(lost{}, lost{}, 0))
+}

@@ -1,0 +1,151 @@
+package looplag
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config is what a [Probe] is made from. The zero Config suits most programs.
+type Config struct {
+	// Interval is the time between two ticks while something is late, IdleInterval while nothing is. 0 means 10 ms, and
+	// 200 ms or Interval, whichever is longer. Shorter ones see more and cost more: see the package's section on cost.
+	// Interval must be at least 1 ms, IdleInterval at least Interval.
+	Interval, IdleInterval time.Duration
+	// Window is how far back a [Snapshot] looks. 0 means 2.5 s or IdleInterval, whichever is longer. It must be at
+	// least IdleInterval.
+	Window time.Duration
+	// Pipe makes the pipe of the net probe; nil means os.Pipe. The Probe closes both ends; closing the writer must end
+	// the reader's Read, and writing a byte to the empty pipe must not block. It is the seam for tests: see the
+	// package's section on testing.
+	Pipe func() (io.ReadCloser, io.WriteCloser, error)
+	// Root is the file system in which proc and sys are looked up; nil means the machine's.
+	Root fs.FS
+}
+
+// A Probe measures how late the scheduler is. Its methods may be called by several goroutines at once. Use [New].
+type Probe struct {
+	cfg  Config
+	base time.Time // the times of the probe count from here
+
+	active atomic.Bool
+	due    atomic.Int64             // when the tick that is awaited or at work was or is due; 0 while Run does not run
+	sent   atomic.Int64             // when the net probe's byte that is under way was sent; 0 while none is
+	view   atomic.Pointer[Snapshot] // what the last tick saw; nil while Run does not run
+
+	mu     sync.Mutex // guards record; held for microseconds, by ticks and by a Snapshot without Run
+	record record
+}
+
+// New returns a Probe. It starts nothing: a Probe that does not run costs memory, about 100 KiB, and no time. New
+// panics if a field of cfg is out of its bounds.
+func New(cfg Config) *Probe {
+	cfg.Interval = cmp.Or(cfg.Interval, 10*time.Millisecond)
+	cfg.IdleInterval = cmp.Or(cfg.IdleInterval, max(200*time.Millisecond, cfg.Interval))
+	cfg.Window = cmp.Or(cfg.Window, max(2500*time.Millisecond, cfg.IdleInterval))
+	atLeast("Interval", cfg.Interval, time.Millisecond)
+	atLeast("IdleInterval", cfg.IdleInterval, cfg.Interval)
+	atLeast("Window", cfg.Window, cfg.IdleInterval)
+	if cfg.Pipe == nil {
+		cfg.Pipe = func() (io.ReadCloser, io.WriteCloser, error) { return os.Pipe() }
+	}
+	if cfg.Root == nil {
+		cfg.Root = os.DirFS("/")
+	}
+	p := &Probe{cfg: cfg, base: time.Now()}
+	p.record.init(cfg.Window)
+	return p
+}
+
+func atLeast(field string, value, bound time.Duration) {
+	if value < bound {
+		panic(fmt.Sprintf("looplag: Config.%s is %v, must be at least %v", field, value, bound))
+	}
+}
+
+// now is the time on the probe's clock.
+func (p *Probe) now() time.Duration { return time.Since(p.base) }
+
+// Run measures until ctx ends and returns the cause of that, or returns at once why there is no pipe for the net
+// probe. It blocks meanwhile, has two more goroutines and a pipe, and leaves neither behind. A Probe that is not
+// running can be run again; a second Run beside the first panics.
+func (p *Probe) Run(ctx context.Context) error {
+	if !p.active.CompareAndSwap(false, true) {
+		panic("looplag: Run called while the probe runs")
+	}
+	defer p.active.Store(false)
+	r, w, err := p.cfg.Pipe()
+	if err != nil {
+		return fmt.Errorf("looplag: net probe: %w", err)
+	}
+	t := p.begin()
+	var courier sync.WaitGroup
+	courier.Go(func() { t.courier.send(w) })
+	courier.Go(func() { t.courier.receive(r) })
+	defer func() {
+		close(t.courier.orders)
+		w.Close()
+		r.Close()
+		courier.Wait()
+		t.end()
+	}()
+
+	timer := time.NewTimer(t.next())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-t.courier.failed:
+			return fmt.Errorf("looplag: net probe: %w", err)
+		case <-timer.C:
+			t.tick()
+			timer.Reset(t.next())
+		}
+	}
+}
+
+// Snapshot returns what is known about the last window: while Run runs, what the last tick saw, at most an interval
+// ago, without taking a lock; otherwise what the runtime tells by itself, Timer, Net and CPU not being measured. It
+// does not block and allocates nothing; BenchmarkSnapshot has its cost.
+func (p *Probe) Snapshot() Snapshot {
+	var s Snapshot
+	if view := p.view.Load(); view != nil {
+		s = *view
+	} else {
+		s = p.look()
+	}
+	s.Overdue = p.Overdue()
+	return s
+}
+
+// look takes a reading of the runtime and describes the window that it ends.
+func (p *Probe) look() Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	p.record.meter.read()
+	return p.record.advance(now)
+}
+
+// Overdue returns how late the probe is right now: for how long its tick has been due, or for how long its byte has been
+// under way, whichever is longer; 0 when it is on time or Run does not run. Unlike [Snapshot.Net] it grows while the
+// probe itself is stuck. It takes no lock; BenchmarkOverdue has its cost.
+func (p *Probe) Overdue() time.Duration {
+	due, sent := p.due.Load(), p.sent.Load()
+	if due == 0 {
+		return 0
+	}
+	now := p.now()
+	overdue := now - time.Duration(due)
+	if sent != 0 {
+		overdue = max(overdue, now-time.Duration(sent))
+	}
+	return max(overdue, 0)
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package looplag_test
+
+const raceEnabled = true

@@ -1,0 +1,155 @@
+package looplag
+
+import (
+	"runtime"
+	"time"
+)
+
+// The probes that Run runs.
+const (
+	timerProbe = iota
+	netProbe
+	probes
+)
+
+// A tally is what Run counts. Like the runtime's histograms it only grows, so that what happened in a window is the
+// difference of two states.
+type tally struct {
+	tracks [probes]track
+	queued float64       // goroutines that waited for a processor × nanoseconds
+	polled time.Duration // over this time
+	lost   lost          // to the causes that are inferred
+	cpu    CPU
+}
+
+// A record is the present state, what the meter read last and what was tallied, and that at the marks.
+type record struct {
+	width time.Duration // of the window
+	meter meter
+	tally tally
+	marks marks
+
+	recentTrack  track    // returned by recent
+	recentCounts []uint64 // returned by counts
+}
+
+func (r *record) init(width time.Duration) {
+	r.width = width
+	r.meter.init()
+	r.restart(0)
+}
+
+// restart begins a window at now.
+func (r *record) restart(now time.Duration) {
+	r.meter.read()
+	r.marks.n = 0
+	r.mark(now)
+}
+
+// mark makes a mark of the present state.
+func (r *record) mark(now time.Duration) {
+	m := r.marks.push()
+	m.at, m.tally = now, r.tally
+	for i := range m.counts {
+		m.counts[i] = append(m.counts[i][:0], r.meter.counts(i)...)
+	}
+	for i := range r.tally.tracks {
+		r.tally.tracks[i].peak = 0
+	}
+}
+
+// advance moves the end of the window to now, describes it and makes a mark if it is time for one.
+func (r *record) advance(now time.Duration) Snapshot {
+	for r.marks.n > 1 && now-r.marks.at(1).at >= r.width {
+		r.marks.pop()
+	}
+	s := r.describe(now)
+	if now-r.marks.at(r.marks.n-1).at >= r.width/slots {
+		r.mark(now)
+	}
+	return s
+}
+
+// describe is the window that ends now.
+func (r *record) describe(now time.Duration) Snapshot {
+	old := r.marks.at(0)
+	s := Snapshot{
+		Window:     now - old.at,
+		Timer:      r.recent(timerProbe).dist(),
+		Net:        r.recent(netProbe).dist(),
+		STW:        STW{GC: r.pauses(pausesGC), Other: r.pauses(pausesOther)},
+		CPU:        r.tally.cpu.since(old.tally.cpu),
+		Threads:    r.meter.gauge(threads),
+		NotInGo:    r.meter.gauge(notInGo),
+		Runnable:   r.meter.gauge(runnable),
+		Goroutines: runtime.NumGoroutine(),
+		GOMAXPROCS: runtime.GOMAXPROCS(0),
+	}
+	waits, bounds := r.counts(schedLatencies), r.meter.bounds[schedLatencies]
+	s.RunQueue, s.RunQueueEstimated = -1, true
+	if polled := r.tally.polled - old.tally.polled; polled > 0 {
+		s.RunQueue, s.RunQueueEstimated = (r.tally.queued-old.tally.queued)/float64(polled), false
+	} else if waits != nil {
+		// Little's law: the mean number of those who wait is the time that all of them waited, over the time.
+		s.RunQueue = sampledOneIn * sum(waits, bounds) / float64(max(s.Window, 1))
+	}
+	if waits != nil {
+		s.Sched = distribution(waits[r.meter.noWaits:], bounds[r.meter.noWaits:])
+	}
+
+	inferred := r.tally.lost.since(old.tally.lost)
+	if s.RunQueueEstimated && s.RunQueue > float64(s.GOMAXPROCS) {
+		inferred[CauseCPUSaturated] = s.Window
+	}
+	s.Cause = dominant(inferred, lost{
+		CauseGCSTW:        s.STW.GC.Total,
+		CauseOtherSTW:     s.STW.Other.Total,
+		CauseCPUThrottled: min(s.CPU.Throttled, s.Window),
+	}, s.Window)
+	return s
+}
+
+// recent is what a probe saw in the window. It is valid until the next call.
+func (r *record) recent(probe int) *track {
+	k, now, old := &r.recentTrack, &r.tally.tracks[probe], &r.marks.at(0).tally.tracks[probe]
+	if now.n == old.n {
+		*k = track{}
+		return k
+	}
+	k.n, k.peak = now.n-old.n, now.peak
+	for i := range k.waits {
+		k.waits[i] = now.waits[i] - old.waits[i]
+	}
+	for i := 1; i < r.marks.n; i++ {
+		k.peak = max(k.peak, r.marks.at(i).tally.tracks[probe].peak)
+	}
+	return k
+}
+
+// counts is what one of the runtime's histograms counted in the window, nil if it is not measured. It is valid until
+// the next call.
+func (r *record) counts(histogram int) []uint64 {
+	now, old := r.meter.counts(histogram), r.marks.at(0).counts[histogram]
+	if now == nil {
+		return nil
+	}
+	r.recentCounts = append(r.recentCounts[:0], now...)
+	diff := r.recentCounts
+	for i, n := range old[:len(diff)] {
+		diff[i] -= n
+	}
+	return diff
+}
+
+// pauses describes the stops of the world of one kind.
+func (r *record) pauses(histogram int) Pauses {
+	counts, bounds := r.counts(histogram), r.meter.bounds[histogram]
+	if counts == nil {
+		return Pauses{}
+	}
+	d := distribution(counts, bounds)
+	if !d.OK {
+		return Pauses{OK: true}
+	}
+	return Pauses{N: d.N, Total: time.Duration(sum(counts, bounds)), Max: d.Max, OK: true}
+}

@@ -1,0 +1,126 @@
+package looplag
+
+import "time"
+
+// ticks is the state of one Run. It belongs to Run's goroutine.
+type ticks struct {
+	*Probe
+	courier  *courier
+	interval time.Duration // until the next tick
+	last     time.Duration // when the last tick was
+	demand   int           // how many goroutines ran or wanted to at the last tick
+
+	silent  bool          // the tick orders no byte
+	ordered uint64        // how many bytes were
+	due     time.Duration // when the tick that ordered the last one was due
+	open    bool          // its arrival has not been noted
+	arrived time.Duration // when the last byte that was noted arrived
+}
+
+// begin starts a window, to be ended by end.
+func (p *Probe) begin() *ticks {
+	group := openCgroup(p.cfg.Root)
+	cpu, now := group.read(), p.now()
+	c := &courier{
+		now: p.now, orders: make(chan struct{}, 1), failed: make(chan error, 2),
+		sent: &p.sent, cgroup: group, every: p.cfg.Window / slots,
+	}
+	c.cpu.Store(&cpu)
+	t := &ticks{Probe: p, courier: c, interval: p.cfg.Interval, silent: true, last: now, arrived: now}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.record.tally.cpu = cpu
+	t.record.restart(now)
+	t.publish(t.record.advance(now))
+	return t
+}
+
+// end leaves behind what the runtime alone tells. The courier must have ended.
+func (t *ticks) end() {
+	t.courier.cgroup.close()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.record.tally.cpu = CPU{}
+	t.record.restart(t.now())
+	t.view.Store(nil)
+	t.Probe.due.Store(0)
+	t.sent.Store(0)
+}
+
+func (t *ticks) publish(s Snapshot) { t.view.Store(&s) }
+
+// next returns how long to wait for the next tick. It is due an interval after the last one began, so that whatever
+// holds up this goroutine in between makes it late.
+func (t *ticks) next() time.Duration {
+	due := t.last + t.interval
+	t.Probe.due.Store(int64(due))
+	return due - t.now()
+}
+
+// tick notes how late it is and how late the last byte was, and publishes how the window looks now.
+func (t *ticks) tick() {
+	now, due := t.now(), time.Duration(t.Probe.due.Load())
+	elapsed := now - t.last
+	var b trip
+	var arrived bool
+	if t.open {
+		b, arrived = t.courier.position(t.ordered, now)
+	}
+	waited := t.waited(now-due, b, elapsed)
+	t.setPace(waited > 0)
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := &t.record
+	r.meter.read()
+	r.tally.cpu = *t.courier.cpu.Load()
+	r.tally.tracks[timerProbe].noteTimer(t.last, due, now)
+	if arrived {
+		r.tally.tracks[netProbe].noteByte(t.arrived, t.due, b.sent, b.arrived)
+		t.open, t.arrived = false, b.arrived
+	}
+	waiting := r.meter.gauge(runnable)
+	if waiting >= 0 {
+		r.tally.queued += float64(waiting) * float64(elapsed)
+		r.tally.polled += elapsed
+	}
+	demand := r.meter.gauge(running) + waiting - 1 // without this goroutine
+	r.tally.lost[infer(max(demand, t.demand), r.meter.gauge(notInGo), now-due)] += waited
+	t.demand, t.last = demand, now
+
+	s := r.advance(now)
+	if t.open {
+		net := r.recent(netProbe)
+		net.noteByte(t.arrived, t.due, b.sent, b.arrived)
+		s.Net = net.dist()
+	}
+	t.publish(s)
+	if !t.open && !t.silent {
+		t.open, t.due = true, due
+		t.ordered++
+		t.courier.orders <- struct{}{} // there is room: the courier has delivered all that were ordered
+	}
+}
+
+// waited is for how much of the time that elapsed since the last tick something was late: this tick, by lag, or the
+// byte of trip b.
+func (t *ticks) waited(lag time.Duration, b trip, elapsed time.Duration) time.Duration {
+	var waited time.Duration
+	if lag >= late {
+		waited = lag
+	}
+	if b.arrived-b.sent >= late {
+		waited += b.arrived - max(b.sent, t.last)
+	}
+	return min(waited, elapsed)
+}
+
+// setPace makes the ticks frequent while something is late and rare while nothing is. Then every second tick is
+// silent, because a byte costs as much as the tick itself.
+func (t *ticks) setPace(isLate bool) {
+	if isLate {
+		t.interval, t.silent = t.cfg.Interval, false
+	} else {
+		t.interval, t.silent = min(2*t.interval, t.cfg.IdleInterval), !t.silent
+	}
+}
