@@ -1,0 +1,146 @@
+package executor
+
+import (
+	"context"
+
+	"github.com/grove-go/grove/internal/fault"
+)
+
+// CallOption changes one call. See [Name], [NoWait] and [Inline].
+type CallOption struct {
+	name   string
+	noWait bool
+	inline bool
+}
+
+// Name names the call in errors and reports, which otherwise use the name of fn.
+func Name(name string) CallOption { return CallOption{name: name} }
+
+// NoWait refuses the call with [ErrQueueFull] if it cannot start at once.
+func NoWait() CallOption { return CallOption{noWait: true} }
+
+// Inline makes [Do] run fn on the caller's goroutine, for calls that are short or end with their ctx: it bounds how
+// many run and costs a fraction of handing fn to a worker, but the caller cannot leave while fn runs, and a
+// [runtime.Goexit] in fn ends the caller. Submit panics if it is given Inline.
+func Inline() CallOption { return CallOption{inline: true} }
+
+func combine(opts []CallOption) (all CallOption) {
+	for _, o := range opts {
+		if o.name != "" {
+			all.name = o.name
+		}
+		all.noWait = all.noWait || o.noWait
+		all.inline = all.inline || o.inline
+	}
+	return all
+}
+
+// Do calls fn(ctx) in a slot of the pool and returns what it returns. It waits for a slot if none is free and the
+// queue has room, first come, first served, and then for fn.
+//
+// If ctx ends before fn is called, fn is never called and the error matches [ErrNotStarted] and the ctx's cause. If
+// it ends while fn runs, Do returns an [*AbandonedError] without waiting: fn keeps its slot until it returns, and
+// what it returns is dropped. With [Inline], or a ctx that cannot end, fn runs on the caller's goroutine and Do
+// returns when fn does.
+//
+// The ctx that fn gets has the caller's values and ends with the caller's ctx, when [Pool.Drain] gives up, with the
+// cause [ErrDraining], and when fn returns: what is bound to it must not be returned. A call made with it on the
+// same pool, or with a ctx made from it, runs in the slot of this one, off the queue and one at a time. The slot
+// becomes free when this call and those nested in it have returned.
+//
+// Other errors are [ErrQueueFull] and [ErrClosed], a [*PanicError] if fn panicked, and [ErrGoexit] if it called
+// runtime.Goexit on a worker's goroutine; on the caller's own, Goexit goes on once the slot is free. fn must unlock
+// its goroutine from an OS thread that it locked it to.
+//
+// The return of fn synchronizes before the return of its result by Do. BenchmarkDo shows what a call costs.
+func Do[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...CallOption) (T, error) {
+	var zero T
+	if ctx.Err() != nil {
+		return zero, notStarted(context.Cause(ctx))
+	}
+	o := combine(opts)
+	left := ctx.Done()
+	up := p.enclosing(ctx)
+	if o.inline || left == nil {
+		o.inline = true
+		return doHere(ctx, p, fn, o, up, left)
+	}
+
+	c, w, started := p.take(ctx, fn, o, up != nil)
+	t, ok := c.task.(*taskOf[T])
+	if !ok {
+		t = new(taskOf[T])
+		c.task = t
+	}
+	t.fn = fn
+	c.ack = c.noAck == 0
+	c.noAck = max(0, c.noAck-1)
+	if !started {
+		var err error
+		if w, _, err = p.admit(c, up, o.noWait); err != nil {
+			t.fn = nil
+			p.put(c)
+			return zero, err
+		}
+	}
+	if w != nil {
+		w.start()
+	}
+	if !c.await(p, ctx, left) {
+		p.drop(c)
+		return zero, c.err
+	}
+	value, err := t.value, t.err
+	t.fn, t.value, t.err = nil, zero, nil
+	p.put(c)
+	return value, err
+}
+
+// doHere is Do on the caller's goroutine.
+func doHere[T any](
+	ctx context.Context, p *Pool, fn func(context.Context) (T, error), o CallOption, up *scope, left <-chan struct{},
+) (value T, err error) {
+	c, _, started := p.take(ctx, fn, o, up != nil)
+	if !started {
+		if _, started, err = p.admit(c, up, o.noWait); err != nil {
+			p.put(c)
+			return value, err
+		}
+		if !started && !c.turn(p, ctx, left) {
+			p.drop(c)
+			return value, c.err
+		}
+		if !c.begin(p) {
+			err = c.refusal()
+			p.vacate(c)
+			return value, err
+		}
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			// If there is no panic fn has called runtime.Goexit, which goes on after this.
+			if v := recover(); v != nil {
+				err = fault.Recovered(v, c.name)
+			}
+		}
+		p.vacate(c)
+	}()
+	value, err = runInline(mark{c.id}, c.ctx, fn)
+	returned = true
+	return value, err
+}
+
+// turn waits until an inline call has its place, and reports whether it has got one.
+func (c *call) turn(p *Pool, ctx context.Context, left <-chan struct{}) bool {
+	select {
+	case <-c.wake:
+	case <-left:
+		if p.unlink(c) {
+			c.err = notStarted(context.Cause(ctx))
+			return false
+		}
+		<-c.wake
+	}
+	return c.load() != refused
+}

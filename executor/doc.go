@@ -1,0 +1,75 @@
+// Package executor gives code that blocks or computes a bounded place to run, which its callers can leave.
+//
+// # Usage
+//
+// A [Pool] runs at most Workers calls at a time, lets at most Queue more wait, and refuses the rest at once:
+//
+//	pool, err := executor.New(executor.Config{Name: "thumbnails", Workers: 4})
+//	if err != nil {
+//		return err
+//	}
+//	defer pool.Close()
+//
+//	thumb, err := executor.Do(ctx, pool, func(ctx context.Context) (image.Image, error) {
+//		return resize(ctx, img)
+//	})
+//
+// [Do] waits for the result, [Submit] returns a [Future] of it. What the error of either says about fn:
+//
+//	errors.Is(err, ErrNotStarted)   it was not called: the pool was full or closed, or ctx ended first
+//	*AbandonedError                 it was running when ctx ended, and may be running still
+//	*PanicError, ErrGoexit          it did not return
+//	any other, or nil               it returned that
+//
+// A pool must be closed: [Pool.Drain] lets the calls end, [Pool.Close] gives them 100 ms.
+//
+// # Guarantees
+//
+//   - At most Workers slots are taken, whatever callers do. A call that its caller has left keeps its slot until fn
+//     returns; [Pool.Stats] counts it, and Drain waits for it or reports it.
+//   - Calls that wait start in the order in which they came. None is lost, and none is started twice.
+//   - The slot of a call is free before its caller knows that the call has ended.
+//   - A call made with the ctx of another call on the same pool is nested in that call: it runs in its parent's slot,
+//     one at a time, and needs no place in the queue. So calls of one pool that wait for one another do not
+//     deadlock. Calls that wait for one another across pools need an order of the pools, as locks do.
+//   - When Drain or Close has returned nil, no goroutine of the pool is left. When it returns a [*DrainError], that
+//     lists every call that runs, for how long and where.
+//
+// Go cannot stop a goroutine from outside. A call that never returns therefore costs one slot, forever, and that is
+// all it costs: callers behind it leave with their ctx, and others are refused. Code that must be stoppable belongs
+// in a process of its own.
+//
+// # Cancellation
+//
+// A call whose ctx has ended is not started. When ctx ends while fn runs, the caller leaves with an
+// [*AbandonedError], at once. A call that runs on the caller's goroutine, because of [Inline] or because ctx cannot
+// end, is the exception: there is nobody to leave. Await's ctx ends the waiting, Submit's the call.
+//
+// The ctx that fn gets ends with the caller's, when Drain gives up, and when fn returns. One that fn has left behind
+// stays ended.
+//
+// # Panics
+//
+// A panic in fn comes back as a [*PanicError] with the stack of the panic, and [runtime.Goexit] as [ErrGoexit]; on the
+// caller's own goroutine Goexit goes on, after the slot has been freed. A call that has been abandoned drops its
+// panic like its result. Submit with Inline panics, and so do calls on a Pool that New has not made.
+//
+// # Cost
+//
+// Goroutines are kept for later calls, and so are their stacks, which have grown to what the calls need: deep calls
+// cost a third of what they cost on a goroutine each, and others no more (BenchmarkAgainst). A parked worker holds
+// about 3 KiB, and more where calls need deeper stacks. There are never more of them than Workers, and none before
+// the first call; they end with the pool. A call that returns before its caller goes to sleep, as short ones do, spares
+// the caller a select.
+//
+// An uncontended Do takes one lock to start and one to end, reads the clock once, and allocates nothing but, on every
+// fourth call, room for the next contexts (BenchmarkDo). A cancel context is made only if fn asks its ctx for Done, as
+// deriving from it does. Inline spares the goroutines: it costs a fifth of a call to a worker. Refusals cost less still
+// (BenchmarkRefused). Nested calls and Submit allocate.
+//
+// # Testing
+//
+// A pool belongs to the synctest bubble that uses it first: make it there, and close it there, for parked workers
+// keep a bubble from ending. Ages and waits are exact on a bubble's clock. The pool is tested against a sequential
+// model (FuzzPool).
+package executor

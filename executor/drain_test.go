@@ -1,0 +1,252 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grove-go/grove/executor"
+)
+
+func TestDrainRefusesNewCallsAndRunsTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1, Queue: 3})
+		ctx := cancellable(t)
+		var futures []*executor.Future[time.Duration]
+		for range 4 {
+			futures = append(futures, executor.Submit(ctx, p, sleep(time.Second)))
+		}
+		drained := background(func() (any, error) { return nil, p.Drain(ctx) })
+		for _, opts := range [][]executor.CallOption{nil, {executor.Inline()}, {executor.NoWait()}} {
+			_, err := executor.Do(ctx, p, never, opts...)
+			require.Equal(t, executor.ErrClosed, err)
+			require.ErrorIs(t, err, executor.ErrNotStarted)
+		}
+		_, err := executor.Submit(ctx, p, never).Await(ctx)
+		require.Equal(t, executor.ErrClosed, err)
+		require.Equal(t, ending[any]{nil, nil, 4 * time.Second}, <-drained)
+		for _, f := range futures {
+			_, err := f.Await(ctx)
+			require.NoError(t, err)
+		}
+		require.Equal(t, executor.Stats{Workers: 1}, p.Stats())
+	})
+}
+
+func TestDrainLetsRunningCallsNest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1})
+		f := executor.Submit(t.Context(), p, func(ctx context.Context) (int, error) {
+			time.Sleep(time.Second)
+			return executor.Do(ctx, p, noop)
+		})
+		synctest.Wait()
+		require.NoError(t, p.Drain(t.Context()))
+		got, err := f.Await(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, got)
+	})
+}
+
+func TestDrainGivesUpWhenCtxEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Name: "pdf", Workers: 3, Queue: 2})
+		ctx := cancellable(t)
+		start := time.Now()
+		polite := executor.Submit(ctx, p, untilEnd)
+		stuck := executor.Submit(ctx, p, sleep(time.Hour), executor.Name("stuck"))
+		inline := background(func() (time.Duration, error) {
+			return executor.Do(context.Background(), p, sleep(time.Hour), executor.Name("inline"))
+		})
+		queued := executor.Submit(ctx, p, never)
+		turn := background(func() (int, error) { return executor.Do(ctx, p, never, executor.Inline()) })
+
+		drainCtx, cancel := context.WithTimeoutCause(ctx, time.Second, errCause)
+		defer cancel()
+		// The one with more patience shares the end of the other's.
+		drains := []<-chan ending[any]{
+			background(func() (any, error) { return nil, p.Drain(ctx) }),
+			background(func() (any, error) { return nil, p.Drain(drainCtx) }),
+		}
+
+		_, err := polite.Await(ctx)
+		require.Equal(t, executor.ErrDraining, err)
+		require.NotErrorIs(t, err, executor.ErrNotStarted)
+		_, err = queued.Await(ctx)
+		require.Equal(t, executor.ErrClosed, err)
+		require.Equal(t, ending[int]{0, executor.ErrClosed, time.Second}, <-turn)
+		require.Equal(t, time.Second, time.Since(start))
+
+		_, err = stuck.Await(ctx)
+		require.Equal(t, &executor.AbandonedError{
+			Pool: "pdf", Name: "stuck", Running: 1100 * time.Millisecond, Cause: executor.ErrDraining,
+		}, err)
+		require.Equal(t, 1100*time.Millisecond, time.Since(start))
+		for _, drain := range drains {
+			var left *executor.DrainError
+			require.ErrorAs(t, (<-drain).err, &left)
+			require.Equal(t, "pdf", left.Pool)
+			require.Equal(t, errCause, left.Cause)
+			require.ErrorIs(t, left, errCause)
+			require.Len(t, left.Running, 2)
+			for i, want := range []struct{ name, frame string }{{"stuck", "executor.(*worker)"}, {"inline", "executor.runInline"}} {
+				require.Equal(t, want.name, left.Running[i].Name)
+				require.Equal(t, 1100*time.Millisecond, left.Running[i].Age)
+				require.Contains(t, string(left.Running[i].Stack), "time.Sleep(")
+				require.Contains(t, string(left.Running[i].Stack), want.frame)
+			}
+			require.EqualError(t, left, `executor: pool "pdf" left 2 running: stuck (1.1s), inline (1.1s): the user has left`)
+		}
+		require.Equal(t, 1100*time.Millisecond, time.Since(start))
+		require.Equal(t, 1, p.Stats().Abandoned)
+
+		require.NoError(t, p.Drain(ctx)) // what was left behind
+		require.Equal(t, time.Hour, time.Since(start))
+		require.Equal(t, ending[time.Duration]{time.Hour, nil, time.Hour}, <-inline)
+	})
+}
+
+func TestDrainReturnsAsSoonAsTheCancelledCallsHave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1})
+		f := executor.Submit(t.Context(), p, func(ctx context.Context) (int, error) {
+			<-ctx.Done()
+			time.Sleep(99 * time.Millisecond)
+			return 7, nil
+		})
+		synctest.Wait()
+		start := time.Now()
+		require.NoError(t, p.Drain(ended()))
+		require.Equal(t, 99*time.Millisecond, time.Since(start))
+		got, err := f.Await(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 7, got)
+	})
+}
+
+func TestDrainGivesUpOnNestedCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1})
+		var running, waiting *executor.Future[time.Duration]
+		parent := executor.Submit(t.Context(), p, func(ctx context.Context) (int, error) {
+			ctx = context.WithoutCancel(ctx) // only Drain can end these
+			running = executor.Submit(ctx, p, sleep(time.Minute))
+			waiting = executor.Submit(ctx, p, sleep(time.Minute))
+			_, err := waiting.Await(ctx)
+			require.Equal(t, executor.ErrClosed, err)
+			return executor.Do(ctx, p, never)
+		})
+		synctest.Wait()
+		start := time.Now()
+		var left *executor.DrainError
+		require.ErrorAs(t, p.Drain(ended()), &left)
+		require.Equal(t, 100*time.Millisecond, time.Since(start))
+		require.Len(t, left.Running, 1)
+		_, err := running.Await(t.Context())
+		require.Equal(t, executor.ErrDraining, errors.Unwrap(err))
+		_, err = parent.Await(t.Context())
+		require.Equal(t, executor.ErrClosed, err)
+		require.NoError(t, p.Drain(t.Context()))
+		require.Equal(t, time.Minute, time.Since(start))
+	})
+}
+
+func TestCloseHasNoPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1})
+		running := executor.Submit(t.Context(), p, untilEnd)
+		queued := executor.Submit(t.Context(), p, never)
+		synctest.Wait()
+		start := time.Now()
+		for range 2 {
+			require.NoError(t, p.Close())
+		}
+		require.Zero(t, time.Since(start))
+		_, err := running.Await(t.Context())
+		require.Equal(t, executor.ErrDraining, err)
+		_, err = queued.Await(t.Context())
+		require.Equal(t, executor.ErrClosed, err)
+		_, err = executor.Do(t.Context(), p, never)
+		require.Equal(t, executor.ErrClosed, err)
+	})
+}
+
+func TestUnusedPoolCloses(t *testing.T) {
+	p := newPool(t, executor.Config{Workers: 1})
+	require.NoError(t, p.Drain(t.Context()))
+	require.NoError(t, p.Close())
+}
+
+func TestPoolMadeOutsideTheBubbleBelongsToTheOneThatUsesIt(t *testing.T) {
+	p, err := executor.New(executor.Config{Workers: 1})
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		_, err := executor.Do(t.Context(), p, sleep(time.Hour))
+		require.NoError(t, err)
+		require.NoError(t, p.Close())
+	})
+}
+
+func stuckForever(release <-chan struct{}) (int, error) {
+	<-release
+	return 0, nil
+}
+
+// A call that never returns harms nobody but those who would use its slot, and they are told.
+func TestCallThatNeverReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Name: "legacy", Workers: 2, Queue: 1})
+		release := make(chan struct{})
+		start := time.Now()
+		within := func(d time.Duration, fn func(context.Context) (int, error)) func() (int, error) {
+			return func() (int, error) {
+				ctx, cancel := context.WithTimeout(t.Context(), d)
+				defer cancel()
+				return executor.Do(ctx, p, fn)
+			}
+		}
+		stuck := func(context.Context) (int, error) { return stuckForever(release) }
+		for _, call := range []<-chan ending[int]{background(within(time.Second, stuck)), background(within(time.Second, stuck))} {
+			got := <-call
+			require.Equal(t, time.Second, got.after)
+			var abandoned *executor.AbandonedError
+			require.ErrorAs(t, got.err, &abandoned)
+		}
+		time.Sleep(time.Minute - time.Second)
+		require.Equal(t, executor.Stats{
+			Workers: 2, Running: 2, Abandoned: 2, Oldest: time.Minute, OldestAbandoned: time.Minute,
+		}, p.Stats())
+
+		// One may wait, for as long as its ctx lets it; the next is refused at once.
+		waiting := background(within(time.Second, never))
+		_, err := executor.Do(t.Context(), p, never)
+		require.Equal(t, executor.ErrQueueFull, err)
+		require.Equal(t, time.Minute, time.Since(start))
+		got := <-waiting
+		require.Equal(t, time.Second, got.after)
+		require.ErrorIs(t, got.err, executor.ErrNotStarted)
+		require.ErrorIs(t, got.err, context.DeadlineExceeded)
+
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err = p.Drain(ctx)
+		require.Equal(t, time.Minute+6*time.Second+100*time.Millisecond, time.Since(start))
+		var left *executor.DrainError
+		require.ErrorAs(t, err, &left)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Len(t, left.Running, 2)
+		for _, r := range left.Running {
+			require.Contains(t, r.Name, "TestCallThatNeverReturns")
+			require.Equal(t, time.Since(start), r.Age)
+			require.Contains(t, string(r.Stack), "executor_test.stuckForever(")
+		}
+
+		close(release)
+		require.NoError(t, p.Drain(t.Context()))
+		require.Equal(t, executor.Stats{Workers: 2}, p.Stats())
+	})
+}

@@ -1,0 +1,98 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/grove-go/grove/internal/fault"
+)
+
+// ErrNotStarted is matched by the error of every call whose fn was never called, so that trying again, here or
+// elsewhere, repeats nothing. A call whose ctx ended before its turn gets it together with the ctx's cause.
+var ErrNotStarted = errors.New("executor: call not started")
+
+// ErrQueueFull is returned at once when no slot is free and no more calls may wait, or when [NoWait] forbids it.
+// It matches [ErrNotStarted].
+var ErrQueueFull error = refusal("executor: queue full")
+
+// ErrClosed is returned for calls that come after [Pool.Drain] or [Pool.Close], and for calls that still waited when
+// it gave up. It matches [ErrNotStarted].
+var ErrClosed error = refusal("executor: pool closed")
+
+// ErrDraining is the cause with which [Pool.Drain] cancels the calls that run when its patience ends. It does not
+// match [ErrNotStarted]: they had started.
+var ErrDraining = errors.New("executor: running call cut short by drain")
+
+// ErrGoexit is returned for a call whose fn ended in [runtime.Goexit] on a worker's goroutine.
+var ErrGoexit = fault.ErrGoexit
+
+// PanicError is returned for a call whose fn panicked. Its Task is the call's [Name].
+type PanicError = fault.PanicError
+
+// refusal is a reason why a call was not started.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func (r refusal) Unwrap() error { return ErrNotStarted }
+
+// notStarted is the error of a call whose ctx ended before its turn.
+func notStarted(cause error) error {
+	return fmt.Errorf("%w: %w", ErrNotStarted, cause)
+}
+
+// AbandonedError is returned to a caller that left while its fn was running: the operation may still happen, or may
+// have happened. The call keeps its slot until fn returns; what fn returns then is dropped.
+type AbandonedError struct {
+	// Pool is the pool's name, and Name the call's: what [Name] said, or else the name of fn.
+	Pool, Name string
+	// Running is for how long fn had been running.
+	Running time.Duration
+	// Cause tells why the caller left: the cause of its ctx, or [ErrDraining].
+	Cause error
+}
+
+func (e *AbandonedError) Error() string {
+	return fmt.Sprintf("executor: abandoned %s on pool %q after %v: %v", e.Name, e.Pool, e.Running, e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *AbandonedError) Unwrap() error { return e.Cause }
+
+// DrainError lists the calls that [Pool.Drain] or [Pool.Close] had to leave behind.
+type DrainError struct {
+	// Pool is the pool's name.
+	Pool string
+	// Running are the calls that run still, those that run longest first.
+	Running []Running
+	// Cause tells why Drain gave up: the cause of the ctx that ended.
+	Cause error
+}
+
+// Running is a call that has not returned.
+type Running struct {
+	// Name is what [Name] said, or else the name of fn.
+	Name string
+	// Age is for how long fn has been running.
+	Age time.Duration
+	// Stack is the stack of the goroutine that runs fn, followed by those of the goroutines it started.
+	Stack []byte
+}
+
+func (e *DrainError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "executor: pool %q left %d running: ", e.Pool, len(e.Running))
+	for i, r := range e.Running {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s (%v)", r.Name, r.Age)
+	}
+	fmt.Fprintf(&b, ": %v", e.Cause)
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *DrainError) Unwrap() error { return e.Cause }
