@@ -1,0 +1,291 @@
+package shutdown_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grove-go/grove/shutdown"
+)
+
+// pipes is a listener for bubbles.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func (p *pipes) dial(t *testing.T) *client {
+	ours, theirs := net.Pipe()
+	p.conns <- theirs
+	return &client{Conn: ours, r: bufio.NewReader(ours), t: t}
+}
+
+// wait asks for an answer that takes some time.
+func (c *client) wait(d time.Duration) {
+	c.t.Helper()
+	c.send("GET /?wait="+d.String()+" HTTP/1.1", "Host: x", "", "")
+}
+
+// inSite runs f in a bubble in which a server, at the end of the pipes, answers requests of client.get and client.wait.
+// It is asked to stop after a second.
+func inSite(t *testing.T, f func(t *testing.T, w *world, p *pipes)) {
+	t.Helper()
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		p := newPipes()
+		w.Add(shutdown.HTTP("http", &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if d, err := time.ParseDuration(r.FormValue("wait")); err == nil {
+				time.Sleep(d)
+			}
+			io.WriteString(w, "ok")
+		})}, p))
+		f(t, w, p)
+	})
+}
+
+// requireDrain runs the app to its end, and requires that it takes that long after the second at which it is asked to.
+func (w *world) requireDrain(t *testing.T, took time.Duration) {
+	t.Helper()
+	require.NoError(t, w.run())
+	require.Equal(t, time.Second+took, w.elapsed())
+}
+
+func TestDrainWithoutConnectionsTakesNoTime(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, _ *pipes) { w.requireDrain(t, 0) })
+}
+
+func TestDrainEndsWithTheLastRequest(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, p *pipes) {
+		for _, d := range []time.Duration{1500 * time.Millisecond, 5 * time.Second} {
+			w.clients.Go(func() {
+				c := p.dial(t)
+				c.wait(d)
+				require.True(t, c.answer().Close)
+				c.requireClosed()
+			})
+		}
+		w.requireDrain(t, 4*time.Second)
+	})
+}
+
+func TestDrainClosesIdleConnectionsAfterTheIdleGrace(t *testing.T) {
+	for name, use := range map[string]func(c *client){
+		"used":   func(c *client) { c.get(); require.False(c.t, c.answer().Close) },
+		"unused": func(*client) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inSite(t, func(t *testing.T, w *world, p *pipes) {
+				w.clients.Go(func() {
+					c := p.dial(t)
+					use(c)
+					c.requireClosed()
+				})
+				w.requireDrain(t, shutdown.IdleGrace)
+			})
+		})
+	}
+}
+
+func TestDrainServesOneMoreRequestOfAnIdleConnection(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, p *pipes) {
+		w.clients.Go(func() {
+			c := p.dial(t)
+			c.get()
+			require.False(t, c.answer().Close)
+			time.Sleep(time.Second + shutdown.IdleGrace - 1)
+			c.wait(3 * time.Second)
+			require.True(t, c.answer().Close)
+			c.requireClosed()
+		})
+		w.requireDrain(t, shutdown.IdleGrace-1+3*time.Second)
+	})
+}
+
+func TestDrainWaitsASecondForTheRestOfARequest(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, p *pipes) {
+		begin := func(again time.Duration) *client {
+			c := p.dial(t)
+			c.send("GET / HTTP/1.1", "")
+			time.Sleep(time.Second)
+			c.send("Host: x", "")
+			time.Sleep(again)
+			return c
+		}
+		w.clients.Go(func() {
+			c := begin(999 * time.Millisecond)
+			c.send("", "")
+			require.True(t, c.answer().Close)
+		})
+		w.clients.Go(func() {
+			c := begin(0)
+			c.requireClosed()
+			require.Equal(t, 2*time.Second, w.elapsed())
+		})
+		w.requireDrain(t, time.Second)
+	})
+}
+
+func TestDrainGivesAConnectionWhoseAnswerDidNotSayCloseItsOwnIdleGrace(t *testing.T) {
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		p := newPipes()
+		w.Add(shutdown.HTTP("http", &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush() // the header
+			<-shutdown.Stopping(r.Context())
+			time.Sleep(shutdown.IdleGrace / 2)
+		})}, p))
+		w.clients.Go(func() {
+			idle := p.dial(t)
+			idle.requireClosed()
+		})
+		w.clients.Go(func() {
+			stream := p.dial(t)
+			stream.get()
+			require.False(t, stream.answer().Close)
+			stream.requireClosed()
+		})
+		w.requireDrain(t, shutdown.IdleGrace*3/2)
+	})
+}
+
+func TestDrainWaitsForHandlersWhoseConnectionIsClosed(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, p *pipes) {
+		w.clients.Go(func() {
+			c := p.dial(t)
+			c.wait(5 * time.Second)
+			c.Close()
+		})
+		w.requireDrain(t, 4*time.Second)
+	})
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		p := newPipes()
+		w.Add(shutdown.HTTP("http", &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			c.Close()
+			time.Sleep(5 * time.Second)
+		})}, p))
+		w.clients.Go(func() { p.dial(t).get() })
+		w.requireDrain(t, 4*time.Second)
+	})
+}
+
+func TestDrainOutOfTimeWaitsForNoConnectionButForHandlers(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, p *pipes) {
+		w.clients.Go(func() {
+			c := p.dial(t)
+			time.Sleep(900 * time.Millisecond)
+			c.send("GET / HTTP/1.1", "")
+			c.requireClosed()
+			require.Equal(t, 1600*time.Millisecond, w.elapsed())
+		})
+		w.clients.Go(func() {
+			c := p.dial(t)
+			c.wait(1700 * time.Millisecond)
+			require.True(t, c.answer().Close)
+		})
+		w.send(os.Interrupt, time.Second)
+		w.send(os.Interrupt, 1600*time.Millisecond)
+		require.ErrorContains(t, w.Run(t.Context()), "http (InFlight): Stop: requests were cancelled: context canceled")
+		require.Equal(t, 1700*time.Millisecond, w.elapsed())
+	})
+}
+
+// A lateConn, once armed, does not return from a read that a past deadline has ended before something more has arrived.
+type lateConn struct {
+	*net.UnixConn
+	armed, late      atomic.Bool
+	expired, arrived chan struct{}
+}
+
+func (c *lateConn) SetReadDeadline(t time.Time) error {
+	if t.IsZero() || !c.armed.CompareAndSwap(true, false) {
+		return c.UnixConn.SetReadDeadline(t)
+	}
+	defer close(c.expired)
+	c.late.Store(true)
+	return c.UnixConn.SetReadDeadline(t)
+}
+
+func (c *lateConn) Read(p []byte) (int, error) {
+	n, err := c.UnixConn.Read(p)
+	if c.late.Load() {
+		<-c.arrived
+	}
+	return n, err
+}
+
+// lateListener hands out the one lateConn.
+type lateListener struct {
+	net.Listener
+	conn *lateConn
+}
+
+func (l lateListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.conn.UnixConn = c.(*net.UnixConn)
+	return l.conn, nil
+}
+
+func TestDrainReadsOnceMoreBeforeItClosesAnIdleConnection(t *testing.T) {
+	for _, comes := range []bool{true, false} {
+		unix, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+		require.NoError(t, err)
+		late := &lateConn{expired: make(chan struct{}), arrived: make(chan struct{})}
+		idle := make(chan struct{}, 2)
+		s := serve(t, shutdown.Config{}, &http.Server{
+			Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+			ConnState: func(_ net.Conn, state http.ConnState) {
+				if state == http.StateIdle {
+					idle <- struct{}{}
+				}
+			},
+		}, lateListener{unix, late})
+		conn, err := net.Dial("unix", unix.Addr().String())
+		require.NoError(t, err)
+		defer conn.Close()
+		c := &client{Conn: conn, r: bufio.NewReader(conn), t: t}
+		c.get()
+		require.False(t, c.answer().Close)
+		<-idle
+		late.armed.Store(true)
+		s.Shutdown(nil)
+		<-late.expired
+		if comes {
+			c.get()
+		}
+		close(late.arrived)
+		if comes {
+			require.True(t, c.answer().Close)
+		}
+		c.requireClosed()
+		require.NoError(t, <-s.over)
+	}
+}

@@ -1,0 +1,265 @@
+package shutdown
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// IdleGrace is how long a drain of [HTTP] leaves an idle connection open for one more request.
+const IdleGrace = 50 * time.Millisecond
+
+// HTTP is the component of an HTTP server on a listener. It stops in three phases without losing a request:
+//
+//   - Announce: answers say "Connection: close" from now on, which tells HTTP/2 connections to go away, too.
+//     Connections are still accepted.
+//   - Intake: the listener's queue is emptied, so that connections which clients believe to be open are served, and the
+//     listener closes. Other listeners than those of TCP and Unix sockets, on Unix systems, are only closed.
+//   - InFlight: every connection is waited for until it is closed, hijacked ones included. One that is idle may begin
+//     one more request within [IdleGrace]; then it is read from once more, without waiting, and closed if nothing has
+//     come. Idle HTTP/2 connections are told to go away as soon as none in HTTP/1 is idle, and have IdleGrace from then.
+//
+// The wait ends within 5 ms of the end of the last request, or of IdleGrace if that comes later. Where clients
+// take longer to notice an answer's "Connection: close", Config.DrainDelay gives them time.
+//
+// The context of requests is that of the component's Run. It has the values of App.Run's context, [Stopping] and
+// [App.Track] work with it, and it ends only when the wait is over or out of time. So handlers finish what they have
+// begun, and streams, which have no end of their own, must select on Stopping. When the time is up requests are
+// cancelled, a second later connections are closed, and the report has the stacks of the handlers that still run.
+//
+// HTTP owns s and ln from its Start on. The listener must be plain: with s.TLSConfig set, TLS is served on it.
+// s.Handler is wrapped. s.BaseContext, s.ConnContext and s.ConnState are called as ever, but the net.Conn that they and
+// Hijack hand out, or that a *tls.Conn stands on, wraps the listener's, which its method NetConn returns. Functions given
+// to s.RegisterOnShutdown are called when no connection is idle any more. HTTP panics if s or ln is nil.
+func HTTP(name string, s *http.Server, ln net.Listener) Component {
+	if s == nil || ln == nil {
+		panic("shutdown: HTTP needs a server and a listener")
+	}
+	h := &httpServer{server: s}
+	h.listener = &listener{Listener: ln, admit: h.admit}
+	return Component{
+		Name: name, Phase: InFlight,
+		Start: h.start, Run: h.run, Stop: h.stop, Kill: h.kill,
+		announce: h.announce, intake: h.intake,
+	}
+}
+
+// httpServer serves and drains an http.Server. Server.Shutdown would drop the requests that it finds between their
+// first byte and their handler, and those on their way to connections that it closes as idle; it forgets hijacked
+// connections, and polls. So it is called only when every connection is in a handler and none of this can hurt.
+type httpServer struct {
+	server   *http.Server
+	handler  http.Handler // the server's own
+	listener *listener
+
+	leaving  atomic.Bool   // answers say so
+	served   chan struct{} // closed when Serve has returned
+	draining atomic.Bool
+	changed  chan struct{} // has a value if a connection has changed while draining
+	drained  chan struct{} // closed when stop returns
+
+	mu    sync.Mutex
+	conns map[*conn]struct{} // guarded by mu: those that are open or have a handler running
+}
+
+func (h *httpServer) start(context.Context) error {
+	h.served, h.changed, h.drained = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
+	h.conns = make(map[*conn]struct{})
+
+	s := h.server
+	h.handler = s.Handler
+	if h.handler == nil {
+		h.handler = http.DefaultServeMux
+	}
+	s.Handler = http.HandlerFunc(h.serve)
+	connContext, connState := s.ConnContext, s.ConnState
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		ctx = context.WithValue(ctx, connKey{}, connOf(c))
+		if connContext != nil {
+			ctx = connContext(ctx, c)
+		}
+		return ctx
+	}
+	s.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateIdle {
+			connOf(c).wait()
+		}
+		if connState != nil {
+			connState(c, state)
+		}
+	}
+	return nil
+}
+
+func (h *httpServer) run(hard context.Context) error {
+	s := h.server
+	baseContext := s.BaseContext
+	s.BaseContext = func(ln net.Listener) context.Context {
+		if baseContext == nil {
+			return hard
+		}
+		ctx, cancel := context.WithCancelCause(baseContext(ln))
+		context.AfterFunc(hard, func() { cancel(context.Cause(hard)) })
+		return &merged{Context: ctx, hard: hard}
+	}
+	var err error
+	if s.TLSConfig != nil {
+		err = s.ServeTLS(h.listener, "", "")
+	} else {
+		err = s.Serve(h.listener)
+	}
+	close(h.served)
+	if !h.listener.closing.Load() {
+		return err
+	}
+	// The goroutines of connections were started by this one. As long as it lives a report finds them.
+	<-h.drained
+	return nil
+}
+
+// merged has the values of both contexts, and the end that Context has been given.
+type merged struct {
+	context.Context
+	hard context.Context
+}
+
+func (m *merged) Value(key any) any {
+	if v := m.Context.Value(key); v != nil {
+		return v
+	}
+	return m.hard.Value(key)
+}
+
+// serve is the handler of the server.
+func (h *httpServer) serve(w http.ResponseWriter, r *http.Request) {
+	c := r.Context().Value(connKey{}).(*conn)
+	c.begin(r.ProtoMajor)
+	defer c.end()
+	a := answer{ResponseWriter: w, leaving: &h.leaving}
+	if r.ProtoMajor == 1 {
+		a1 := &answer1{a}
+		h.handler.ServeHTTP(a1, r)
+		a1.announce(http.StatusOK)
+	} else {
+		a2 := &answer2{a}
+		h.handler.ServeHTTP(a2, r)
+		a2.announce(http.StatusOK)
+	}
+}
+
+func (h *httpServer) announce(context.Context) error {
+	h.leaving.Store(true)
+	return nil
+}
+
+func (h *httpServer) intake(ctx context.Context) error {
+	if err := h.listener.finish(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	select {
+	case <-h.served:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// stop waits until no connection is open and no handler runs. It does not return at the end of ctx: that is also when
+// the requests are cancelled, and they have a second to notice.
+func (h *httpServer) stop(ctx context.Context) error {
+	defer close(h.drained)
+	began := time.Now()
+	h.draining.Store(true)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	expired := ctx.Done()
+	for told := (time.Time{}); ; {
+		open, waiting, next := h.sweep(began, told, expired == nil)
+		if waiting == 0 && told.IsZero() {
+			told = time.Now()
+			next = 0
+			ended, cancel := context.WithCancel(ctx)
+			cancel()
+			// It tells HTTP/2 connections to go away, and does not wait because its context has ended.
+			h.server.Shutdown(ended) //nolint:errcheck // its error is that end
+		}
+		if open == 0 {
+			break
+		}
+		timer.Reset(next)
+		select {
+		case <-h.changed:
+		case <-timer.C:
+		case <-expired:
+			expired = nil
+		}
+	}
+	if expired == nil {
+		return fmt.Errorf("requests were cancelled: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// sweep ends the wait of connections whose time is up. It returns how many connections there are, how many of them wait for
+// a request in HTTP/1, and when the time of the next is up.
+func (h *httpServer) sweep(began, told time.Time, expired bool) (open, waiting int, next time.Duration) {
+	now := time.Now()
+	next = time.Hour
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
+		left, waits := c.expire(now, began, told, expired)
+		next = min(next, left)
+		if waits {
+			waiting++
+		}
+	}
+	return len(h.conns), waiting, next
+}
+
+func (h *httpServer) admit(nc net.Conn) net.Conn {
+	c := &conn{Conn: nc, server: h, since: time.Now()}
+	h.mu.Lock()
+	h.conns[c] = struct{}{}
+	h.mu.Unlock()
+	return c
+}
+
+func (h *httpServer) forget(c *conn) {
+	h.mu.Lock()
+	delete(h.conns, c)
+	h.mu.Unlock()
+	h.notify()
+}
+
+// notify makes stop look again.
+func (h *httpServer) notify() {
+	if h.draining.Load() {
+		select {
+		case h.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (h *httpServer) kill() error {
+	h.mu.Lock()
+	conns := make([]*conn, 0, len(h.conns))
+	for c := range h.conns {
+		conns = append(conns, c)
+	}
+	h.mu.Unlock()
+	// These first: a *tls.Conn takes its time to say goodbye, but not on a connection that is closed.
+	for _, c := range conns {
+		c.Close()
+	}
+	if err := h.server.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}

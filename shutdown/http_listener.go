@@ -1,0 +1,71 @@
+package shutdown
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// handshakeGrace is how long a listener that is about to close waits for clients that have begun to connect.
+const handshakeGrace = 2 * time.Millisecond
+
+// listener is a net.Listener that can be closed without losing the connections that it has not accepted.
+type listener struct {
+	net.Listener
+	admit   func(net.Conn) net.Conn
+	closing atomic.Bool
+
+	// Used by Accept alone, which Serve calls from one goroutine: what was in the queue when the listener closed.
+	emptied bool
+	rest    []net.Conn
+}
+
+// socket is a TCP or Unix listener. Others may embed one and do more in Accept than it does, so that their
+// connections cannot be accepted without them.
+type socket interface {
+	net.Listener
+	syscall.Conn
+	SetDeadline(time.Time) error
+}
+
+// finish makes Accept return the connections that clients have opened until now, and then net.ErrClosed. The goroutine
+// in Accept empties the queue and closes the listener itself: nothing has to wake up between the two.
+func (l *listener) finish() error {
+	l.closing.Store(true)
+	var ln socket
+	switch known := l.Listener.(type) {
+	case *net.TCPListener:
+		ln = known
+	case *net.UnixListener:
+		ln = known
+	default:
+		return l.Close()
+	}
+	if err := refuse(ln); err != nil {
+		return err
+	}
+	return ln.SetDeadline(time.Now().Add(handshakeGrace))
+}
+
+// Accept waits for a connection.
+func (l *listener) Accept() (net.Conn, error) {
+	if !l.emptied {
+		c, err := l.Listener.Accept()
+		if err == nil {
+			return l.admit(c), nil
+		}
+		if !l.closing.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, err
+		}
+		l.emptied, l.rest = true, acceptRest(l.Listener.(socket))
+	}
+	if len(l.rest) == 0 {
+		return nil, net.ErrClosed
+	}
+	c := l.rest[0]
+	l.rest = l.rest[1:]
+	return l.admit(c), nil
+}

@@ -1,0 +1,169 @@
+package shutdown
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Report says how an App ended. As an error it is what Run returns when something went wrong; its text has a line for
+// everything that did, with the stacks of what is stuck.
+type Report struct {
+	// Reason is what asked the app to stop, in words; empty if nothing has.
+	Reason string
+	// Cause is the failure that did: that of a Start or Run, or what Shutdown was given. It is nil if the app was asked
+	// by a signal, by the end of Run's context, or by the return of every Run.
+	Cause error
+	// Forced is the third signal; nil if there was none.
+	Forced os.Signal
+	// Took is the time from that request to the end of the last phase.
+	Took time.Duration
+	// Steps are the calls of hooks, and tracked work that was stuck, in the order in which they began.
+	Steps []Step
+}
+
+// Step is the call of one hook.
+type Step struct {
+	// Component is its name. Tracked work has a step of its own if it had not ended in time, under the name
+	// that Track was given.
+	Component string
+	Phase     Phase
+	// Hook is Start, Run, Stop or Kill; Announce or Intake for what HTTP does before its Stop; Track for tracked work.
+	Hook  string
+	Began time.Time
+	// Took is how long it lasted; until it was given up on if it is Stuck.
+	Took time.Duration
+	// Err is what it returned, or a [*PanicError]. It is nil for what is no failure: the end of a context that the
+	// app had ended itself, returned by Run, or by a Start that a stop interrupted.
+	Err error
+	// Stuck tells that it had not returned in time, nor after its component's context had ended.
+	Stuck bool
+	// Stack has the stacks of its goroutine and of those which that had started, if it is Stuck.
+	Stack []byte
+}
+
+// Report returns what has happened so far: calls that have ended or were given up on. It is complete when Run has
+// returned, and shows the order and the durations of a stop in which nothing went wrong, too.
+func (a *App) Report() *Report {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := &Report{Reason: a.reason, Cause: a.cause, Forced: a.forced}
+	switch {
+	case !a.ended.IsZero():
+		r.Took = a.ended.Sub(a.stoppedAt)
+	case a.reason != "":
+		r.Took = time.Since(a.stoppedAt)
+	}
+	for _, h := range a.hooks {
+		s := Step{Component: h.component, Phase: h.phase, Hook: h.name, Began: h.began}
+		switch {
+		case h.stuck:
+			s.Stuck, s.Took, s.Stack = true, h.age, h.stack
+		case isClosed(h.done):
+			s.Took, s.Err = h.took, h.err
+		default:
+			continue
+		}
+		r.Steps = append(r.Steps, s)
+	}
+	slices.SortStableFunc(r.Steps, func(s, t Step) int { return s.Began.Compare(t.Began) })
+	return r
+}
+
+// unfinished returns the hooks that have neither returned nor been given up on, and tracked work.
+func (a *App) unfinished() []*hook {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var hooks []*hook
+	for _, h := range a.hooks {
+		if !h.stuck && !isClosed(h.done) {
+			hooks = append(hooks, h)
+		}
+	}
+	return append(hooks, a.tracker.left()...)
+}
+
+// failure returns r as an error if anything went wrong.
+func (r *Report) failure() error {
+	if r.ok() {
+		return nil
+	}
+	return r
+}
+
+func (r *Report) ok() bool {
+	if r.Cause != nil || r.Forced != nil {
+		return false
+	}
+	for _, s := range r.Steps {
+		if s.failed() {
+			return false
+		}
+	}
+	return true
+}
+
+func (s Step) failed() bool { return s.Err != nil || s.Stuck }
+
+// Error says why the app stopped and, on a line each, what failed or is stuck, followed by its stacks.
+func (r *Report) Error() string {
+	var b strings.Builder
+	b.WriteString("shutdown: ")
+	b.WriteString(r.Reason)
+	if r.Cause != nil {
+		fmt.Fprintf(&b, ": %v", r.Cause)
+	}
+	if r.Forced != nil {
+		fmt.Fprintf(&b, "; forced by signal %v after %v", r.Forced, r.Took)
+	}
+	for _, s := range r.Steps {
+		switch {
+		case s.Stuck:
+			fmt.Fprintf(&b, "\n%s (%v): %s is stuck after %v\n\t", s.Component, s.Phase, s.Hook, s.Took)
+			b.WriteString(strings.ReplaceAll(strings.TrimSpace(string(s.Stack)), "\n", "\n\t"))
+		case s.Err != nil && s.Err != r.Cause:
+			fmt.Fprintf(&b, "\n%s (%v): %s: %v", s.Component, s.Phase, s.Hook, s.Err)
+		}
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause and the errors of all steps, so that [errors.Is] and [errors.As] find them.
+func (r *Report) Unwrap() []error {
+	var errs []error
+	if r.Cause != nil {
+		errs = append(errs, r.Cause)
+	}
+	for _, s := range r.Steps {
+		if s.Err != nil {
+			errs = append(errs, s.Err)
+		}
+	}
+	return errs
+}
+
+// ExitCode is what a process should exit with, given what Run returned: 0 for nil, 128 + n if the signal n forced the
+// end, 124 if anything was stuck when its time was up, as timeout(1) has it, and 1 for every other error.
+func ExitCode(err error) int {
+	r, ok := errors.AsType[*Report](err)
+	switch {
+	case err == nil:
+		return 0
+	case !ok:
+		return 1
+	case r.Forced != nil:
+		return 128 + number(r.Forced)
+	}
+	for _, s := range r.Steps {
+		if s.Stuck {
+			return 124
+		}
+	}
+	if r.ok() {
+		return 0
+	}
+	return 1
+}
