@@ -69,6 +69,14 @@ func (g *Group) stoppedBy() *CancelError {
 	return nil
 }
 
+// endCause is why a group that has ended did. The context may be about to be told.
+func (g *Group) endCause() error {
+	if stopped := g.stoppedBy(); stopped != nil {
+		return stopped
+	}
+	return context.Cause(g.parent)
+}
+
 // ended reports whether no further task may be started.
 func (g *Group) ended() bool { return g.stopped.Load() != nil || g.parent.Err() != nil }
 

@@ -135,7 +135,7 @@ func (g *Group) join() {
 
 // joinLocked is join with mu held, which it releases.
 func (g *Group) joinLocked() {
-	for g.workers > 0 || g.background.live > 0 || g.background.cancel != nil {
+	for g.workers > 0 || g.background.live > 0 {
 		if g.workers == 0 && g.background.cancel != nil {
 			g.stopBackgroundLocked()
 			continue // mu was released: a background task may have started a task
@@ -149,6 +149,9 @@ func (g *Group) joinLocked() {
 		if g.done != nil {
 			close(g.done)
 		}
+	}
+	if g.background.cancel != nil {
+		g.stopBackgroundLocked() // its tasks have ended, but it may have been handed out
 	}
 	g.mu.Unlock()
 	if first && g.watch != nil {

@@ -98,7 +98,11 @@ func (e *Error) Format(s fmt.State, verb rune) {
 		fmt.Fprintf(s, "\n  cause: %s", indent(fmt.Sprintf("%+v", e.Cause)))
 	}
 	for _, t := range e.Tasks {
-		fmt.Fprintf(s, "\n  %s", indent(fmt.Sprintf("%s (%s:%d): %+v", t.title(), t.File, t.Line, t.Err)))
+		where := ""
+		if t.File != "" {
+			where = fmt.Sprintf(" (%s:%d)", t.File, t.Line)
+		}
+		fmt.Fprintf(s, "\n  %s", indent(fmt.Sprintf("%s%s: %+v", t.title(), where, t.Err)))
 	}
 }
 
@@ -106,7 +110,8 @@ func (e *Error) Format(s fmt.State, verb rune) {
 type TaskError struct {
 	// Name is the task's name, empty unless [Group.Start] was given one.
 	Name string
-	// Func, File and Line tell which function the task ran and where it begins.
+	// Func, File and Line tell which function the task ran and where its code begins. For a method value, whose code
+	// is made by the compiler, File is empty.
 	Func, File string
 	Line       int
 	// Err is what the task returned, a [*PanicError], or [ErrGoexit].

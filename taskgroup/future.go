@@ -86,7 +86,7 @@ func (f *Future[T]) waitDone() <-chan struct{} {
 // result is the outcome of a settled future, which does not change.
 func (f *Future[T]) result() (T, error) {
 	if f.skipped {
-		return f.value, context.Cause(f.g.Context())
+		return f.value, f.g.endCause()
 	}
 	return f.value, f.err
 }

@@ -95,14 +95,11 @@ func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, op
 	}()
 	ctx = g.Context()
 	err := body(ctx, g)
-	if err != nil && g.hasJoined() {
-		returned = true
+	joined := err != nil && !g.report(ctx, origin{f: body}, err) // looks into err, which is the body's code
+	returned = true
+	if joined {
 		return g.lateFailure(origin{f: body}, err)
 	}
-	if err != nil {
-		g.report(ctx, origin{f: body}, err) // looks into err, which is the body's code
-	}
-	returned = true
 	return g.Wait()
 }
 
@@ -196,13 +193,6 @@ func (g *Group) Stop() error {
 	}
 	g.joinLocked() // in the same critical section: nothing can start between the look and the join
 	return g.outcome.deliver()
-}
-
-// hasJoined reports whether Wait or Stop has seen the end.
-func (g *Group) hasJoined() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.joined
 }
 
 // Done returns a channel that is closed when Wait or Stop has seen the end of the group. The end of each task

@@ -2,7 +2,6 @@ package taskgroup
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"slices"
 )
@@ -33,21 +32,29 @@ func (g *Group) recordLocked() *outcome {
 	return g.outcome
 }
 
-// report records that a task returned err.
-func (g *Group) report(ctx context.Context, from origin, err error) {
+// report records that a task, or the body, returned err. It reports whether it could: once somebody has joined the group,
+// what a body comes to is too late for it.
+func (g *Group) report(ctx context.Context, from origin, err error) bool {
 	if !g.isEcho(ctx, err) {
-		g.fail(from, err)
-		return
+		return g.fail(from, err)
 	}
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.joined {
+		return false
+	}
 	g.recordLocked().canceled++
-	g.mu.Unlock()
+	return true
 }
 
-// fail records a failure and cancels the group unless it keeps going.
-func (g *Group) fail(from origin, err error) {
+// fail records a failure, if it can, and cancels the group unless it keeps going.
+func (g *Group) fail(from origin, err error) bool {
 	e := from.failure(err)
 	g.mu.Lock()
+	if g.joined {
+		g.mu.Unlock()
+		return false
+	}
 	if o := g.recordLocked(); len(o.failures) < g.cfg.maxErrors {
 		o.failures = append(o.failures, e)
 	} else {
@@ -58,6 +65,7 @@ func (g *Group) fail(from origin, err error) {
 	}
 	g.mu.Unlock()
 	g.announce()
+	return true
 }
 
 // cancelLocked ends the group unless it has ended. The caller has to call announce when it has released mu.
@@ -120,17 +128,21 @@ func (g *Group) settleLocked() {
 	}
 }
 
-// lateFailure adds the failure of a body that has joined the group itself to what that has come to.
+// lateFailure adds the failure of a body to what the group has come to, which somebody has joined already.
 func (g *Group) lateFailure(from origin, err error) error {
-	e := &Error{Group: g.cfg.name, Cause: err}
-	if g.outcome != nil && g.outcome.err != nil {
-		if errors.Is(err, g.outcome.err) {
-			return g.outcome.err // what Wait returned, passed on
+	e := Error{Group: g.cfg.name, Cause: err}
+	if soFar, ok := g.outcome.deliver().(*Error); ok { //nolint:errorlint // it is one, or nil
+		if err == error(soFar) { //nolint:errorlint // what Wait returned, passed on, and nothing besides
+			return err
 		}
-		*e = *g.outcome.err
+		e = *soFar
 	}
-	e.Tasks = append(slices.Clip(e.Tasks), from.failure(err))
-	return e
+	if len(e.Tasks) < g.cfg.maxErrors {
+		e.Tasks = append(slices.Clip(e.Tasks), from.failure(err))
+	} else {
+		e.Dropped++
+	}
+	return &e
 }
 
 // settle decides what the group returns.
