@@ -155,9 +155,8 @@ func TestLingerEndsNoMoreOnceCancelled(t *testing.T) {
 func TestLingerCancelLeavesNothingWithTheParent(t *testing.T) {
 	parent, stop := context.WithCancel(t.Context())
 	defer stop()
-	type holder struct{ self *holder }
-	held := func() weak.Pointer[holder] {
-		value := new(holder)
+	held := func() weak.Pointer[[64]byte] {
+		value := new([64]byte)
 		_, cancel := deadline.Linger(context.WithValue(parent, valueKey{}, value), time.Hour)
 		cancel()
 		return weak.Make(value)
