@@ -160,9 +160,12 @@ func (g *Group) joinLocked() {
 	g.announce()
 }
 
-// leave ends a group whose body did not return. It waits for the tasks, but not for ever: the panic that is on its way
-// must not be held back by a task that does not end. It returns the panic of a task, if there was one, too.
-func (g *Group) leave() *PanicError {
+// leaveUnless, which is deferred, ends a group whose body, or loop body, has not returned. It waits for the tasks, but
+// not for ever: a panic that is on its way must not be held back by a task that does not end.
+func (g *Group) leaveUnless(returned *bool) {
+	if *returned {
+		return
+	}
 	g.Cancel(ErrStopped)
 	joined := make(chan struct{})
 	go func() {
@@ -173,10 +176,13 @@ func (g *Group) leave() *PanicError {
 	defer timer.Stop()
 	select {
 	case <-joined:
-		if g.outcome != nil {
-			return g.outcome.panicked
-		}
 	case <-timer.C:
+		return
 	}
-	return nil
+	if o := g.outcome; o != nil && o.panicked != nil {
+		if value := recover(); value != nil {
+			panic(value) // the body's own panic goes before that of a task, and that before a Goexit
+		}
+		panic(o.panicked.Rethrown())
+	}
 }

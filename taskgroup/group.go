@@ -82,17 +82,7 @@ func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, op
 	}
 	g := New(ctx, opts...)
 	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		if p := g.leave(); p != nil {
-			if value := recover(); value != nil {
-				panic(value) // the body's own panic goes before that of a task, and that before a Goexit
-			}
-			panic(p.Rethrown())
-		}
-	}()
+	defer g.leaveUnless(&returned)
 	ctx = g.Context()
 	err := body(ctx, g)
 	joined := err != nil && !g.report(ctx, origin{f: body}, err) // looks into err, which is the body's code

@@ -131,6 +131,9 @@ func (g *Group) settleLocked() {
 // lateFailure adds the failure of a body to what the group has come to, which somebody has joined already.
 func (g *Group) lateFailure(from origin, err error) error {
 	e := Error{Group: g.cfg.name, Cause: err}
+	if g.stopped.Load() == endOfParent {
+		e.Cause, e.parentErr = context.Cause(g.parent), g.parent.Err()
+	}
 	if soFar, ok := g.outcome.deliver().(*Error); ok { //nolint:errorlint // it is one, or nil
 		if err == error(soFar) { //nolint:errorlint // what Wait returned, passed on, and nothing besides
 			return err

@@ -41,11 +41,7 @@ func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E
 			defer s.discardRest(discard)
 		}
 		left := false // until it is, a panic or a Goexit of the loop body is what ends this function
-		defer func() {
-			if !left {
-				g.leave()
-			}
-		}()
+		defer g.leaveUnless(&left)
 		s.start()
 		for r := range s.receive {
 			if !yield(r.value, r.err) {
@@ -79,6 +75,8 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 			}
 		}
 		if r.err != nil {
+			var zero R
+			r.value = zero
 			if s.g.cfg.keepGoing && !s.g.isEcho(ctx, r.err) {
 				r.err, r.missed = s.origin().failure(r.err), false // it is yielded, so the group does not list it
 			} else {

@@ -68,6 +68,20 @@ func TestLateErrorIsATimeoutEvenIfItDoesNotSaySo(t *testing.T) {
 	})
 }
 
+func TestErrorAtTheDeadlineIsATimeoutThoughTheContextIsAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 100 { // of timers that are due in the same moment, either may be first
+			g := group{Timeout: time.Second}
+			socket := time.After(time.Second)
+			got := <-call(t.Context(), &g, "a", func(context.Context) (int, error) {
+				<-socket
+				return 0, errLoad
+			})
+			require.Equal(t, &flight.TimeoutError{Key: "a", Limit: time.Second, Err: errLoad}, got.err)
+		}
+	})
+}
+
 func TestCauseOfTheLoadIsNotReportedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := group{Timeout: time.Second}

@@ -1,0 +1,77 @@
+package taskgroup_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grove-go/grove/taskgroup"
+)
+
+// one is a task with a value.
+func one(context.Context) (int, error) { return 1, nil }
+
+func TestEndOfTheTaskSynchronizesBeforeTheReturnOfAwait(t *testing.T) {
+	g := taskgroup.New(t.Context())
+	var written [100]int // not atomic: the race detector would see a missing edge
+	for i := range written {
+		f := taskgroup.Async(g, func(context.Context) (int, error) {
+			written[i] = i
+			return i, nil
+		})
+		v, err := f.Await(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, v, written[i])
+	}
+	require.NoError(t, g.Wait())
+}
+
+// Await wakes up while the group is still about to cancel its context: it has so many tasks to skip.
+func TestAwaitOfATaskThatWasSkippedFailsWithTheGroupsCause(t *testing.T) {
+	for range 10 {
+		g := taskgroup.New(t.Context(), taskgroup.Limit(1))
+		g.Go(untilDone)
+		require.NotNil(t, g.Context().Done())
+		futures := []*taskgroup.Future[int]{taskgroup.Async(g, one)}
+		for range 3_000 {
+			taskgroup.Async(g, one)
+		}
+		futures = append(futures, taskgroup.Async(g, one))
+		var waits sync.WaitGroup
+		errs := make([]error, len(futures))
+		for i, f := range futures {
+			waits.Go(func() { _, errs[i] = f.Await(context.WithoutCancel(t.Context())) })
+		}
+		g.Cancel(errA)
+		waits.Wait()
+		require.Equal(t, errA, failed(t, g.Wait()).Cause)
+		for _, err := range errs {
+			require.ErrorIs(t, err, errA)
+			require.ErrorIs(t, err, context.Canceled)
+		}
+	}
+}
+
+func TestFutureKeepsAnErrorThatPanicsWhenLookedInto(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		g := taskgroup.New(ctx)
+		f := taskgroup.Async(g, func(ctx context.Context) (int, error) {
+			<-ctx.Done()
+			return 7, fragile(func() error { panic("boom") })
+		})
+		var value int
+		var err error
+		var waits sync.WaitGroup
+		waits.Go(func() { value, err = f.Await(ctx) })
+		synctest.Wait()
+		g.Cancel(nil)
+		waits.Wait()
+		require.Equal(t, 7, value)
+		require.EqualError(t, err, "fragile")
+		require.Equal(t, "boom", panicOf(t, g.Wait).Value)
+	})
+}
