@@ -37,7 +37,7 @@ var arrows = map[string]arrow{
 	".": {why: "is documentation", alone: true},
 
 	"taskgroup":        {why: "is what the others stand on"},
-	"taskgroup/flight": {why: "runs loads as tasks", grove: []string{"taskgroup"}},
+	"taskgroup/flight": {why: "has one goroutine for a load, and needs no group"},
 
 	"deadline":              {why: "is what the others stand on"},
 	"deadline/httpdeadline": {why: "carries budgets over HTTP", grove: []string{"deadline"}, http: true},

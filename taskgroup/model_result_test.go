@@ -49,7 +49,7 @@ func (m *model) differs(got ending, late *modelFailure) string {
 func (m *model) differsFrom(e *taskgroup.Error, late *modelFailure) string {
 	failures, dropped, cause := slices.Clip(m.failures), m.dropped, m.cause
 	if late != nil {
-		if !m.reports() {
+		if !m.reports() && m.endedBy != theParent {
 			cause = late.is
 		}
 		if len(failures) < m.maxErrors {
@@ -64,7 +64,7 @@ func (m *model) differsFrom(e *taskgroup.Error, late *modelFailure) string {
 	if !errors.Is(e.Cause, cause) {
 		return fmt.Sprintf("cause %v, want %v", e.Cause, cause)
 	}
-	if m.parentErr != nil && m.reports() && !errors.Is(e, m.parentErr) {
+	if m.parentErr != nil && !errors.Is(e, m.parentErr) {
 		return fmt.Sprintf("%v is not %v", e, m.parentErr)
 	}
 	if got, want := [...]int{e.Dropped, e.Canceled, e.Skipped}, [...]int{dropped, m.canceled, m.skipped}; got != want && m.reports() {

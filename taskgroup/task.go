@@ -53,11 +53,11 @@ func (f function) origin() origin                { return origin{f: f} }
 // described is a task with a name or a weight.
 type described struct {
 	Task
-	start time.Time
+	start time.Time // if it has a name: when it was started; who watches sets it before others can see the task
 }
 
 func (d *described) run(ctx context.Context) error {
-	if d.Name != "" {
+	if d.Name != "" && d.start.IsZero() {
 		d.start = time.Now()
 	}
 	return d.Func(ctx)

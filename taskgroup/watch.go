@@ -15,8 +15,8 @@ type Hooks struct {
 	// GroupStarted is called when a group is made with ctx. The context that it returns, which must be ctx or derived
 	// from it, becomes the parent of the group: a place for a span.
 	GroupStarted func(ctx context.Context, g GroupInfo) context.Context
-	// GroupCanceled is called soon after the group's context was cancelled, on a goroutine of its own, unless the group
-	// was joined before.
+	// GroupCanceled is called soon after the group's context was cancelled, on a goroutine of its own for which Wait
+	// waits, unless the group was joined before.
 	GroupCanceled func(g GroupInfo)
 	// GroupEnded is called when the group has been joined, with what Wait returns or panics with: nil, an *Error, a
 	// *PanicError, or ErrGoexit.
@@ -89,7 +89,7 @@ func (h *Hooks) Groups() []GroupInfo {
 }
 
 // Grace reports the tasks that still run when the group was cancelled d ago: once, to report, on a goroutine of its own.
-// They are still waited for. A group with Grace reads the clock and asks for the goroutine's number at the start
+// They are still waited for, and so is report. A group with Grace reads the clock and asks for the goroutine's number at the start
 // of each task, which costs about a microsecond; the stacks are written with all other goroutines stopped.
 //
 // A panic for which no owner comes is kept for d, when that is longer than 30 seconds.
@@ -115,6 +115,10 @@ type watch struct {
 	tasks    map[*watched]struct{} // those that run
 	canceled time.Time
 	timer    *time.Timer // of Grace, once cancelled
+
+	// told are the calls of GroupCanceled and of Grace's report. They begin, under g.mu, only while the group is not
+	// joined, and the join waits for them.
+	told sync.WaitGroup
 }
 
 // watchKey is the key under which the context of a watched group has its watch.
@@ -162,6 +166,8 @@ func (w *watch) noticeCanceled() {
 		g.mu.Unlock()
 		return
 	}
+	w.told.Add(1)
+	defer w.told.Done()
 	w.canceled = time.Now()
 	if g.cfg.stragglers != nil {
 		w.timer = time.AfterFunc(g.cfg.grace, w.reportStragglers)
@@ -177,11 +183,13 @@ func (w *watch) reportStragglers() {
 	g.mu.Lock()
 	running := w.runningLocked()
 	after := time.Since(w.canceled)
-	joined := g.joined
-	g.mu.Unlock()
-	if joined || len(running) == 0 {
+	if g.joined || len(running) == 0 {
+		g.mu.Unlock()
 		return
 	}
+	w.told.Add(1)
+	defer w.told.Done()
+	g.mu.Unlock()
 	ids := make([]uint64, len(running))
 	for i, t := range running {
 		ids[i] = t.goroutine
@@ -207,6 +215,7 @@ func (w *watch) ended(err error) {
 		w.timer.Stop()
 	}
 	w.g.mu.Unlock()
+	w.told.Wait()
 	if w.hooks == nil {
 		return
 	}

@@ -39,6 +39,9 @@ func (t *watched) run(ctx context.Context) error {
 		run = c.runClaimed
 	}
 	t.started = time.Now()
+	if d, ok := t.runner.(*described); ok {
+		d.start = t.started
+	}
 	g := t.w.g
 	if g.cfg.stragglers != nil {
 		t.goroutine = stacks.ID()

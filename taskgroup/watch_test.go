@@ -1,0 +1,264 @@
+package taskgroup_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grove-go/grove/taskgroup"
+)
+
+// stuck does not listen to its context.
+func stuck(context.Context) error {
+	time.Sleep(50 * ms)
+	return nil
+}
+
+func TestGraceReportsWhatStillRuns(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		var reports []taskgroup.Stragglers
+		g := taskgroup.New(ctx, taskgroup.Name("batch"), taskgroup.Grace(10*ms, func(s taskgroup.Stragglers) {
+			require.Equal(t, 15*ms, now())
+			reports = append(reports, s)
+		}))
+		g.Start(taskgroup.Task{Name: "slow", Func: stuck})
+		g.Go(untilDone)
+		time.Sleep(5 * ms)
+		g.Cancel(errA)
+		require.ErrorIs(t, g.Wait(), errA)
+		require.Equal(t, 50*ms, now(), "it is still waited for")
+
+		require.Len(t, reports, 1)
+		s := reports[0]
+		require.Equal(t, "batch", s.Group)
+		require.ErrorIs(t, s.Cause, errA)
+		require.Equal(t, 10*ms, s.After)
+		require.Len(t, s.Tasks, 1)
+		require.Equal(t, "slow", s.Tasks[0].Name)
+		require.Contains(t, s.Tasks[0].Func, "taskgroup_test.stuck")
+		require.Contains(t, s.Tasks[0].File, "watch_test.go")
+		require.Contains(t, string(s.Tasks[0].Stack), "taskgroup_test.stuck(")
+	})
+}
+
+func TestGraceReportsNothingWhenAllHaveStopped(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		report := taskgroup.Grace(10*ms, func(s taskgroup.Stragglers) { t.Errorf("stragglers: %v", s) })
+		g := taskgroup.New(ctx, report)
+		g.Go(untilDone)
+		require.NoError(t, g.Stop())
+
+		g = taskgroup.New(ctx, report) // not cancelled
+		g.Go(stuck)
+		require.NoError(t, g.Wait())
+		time.Sleep(time.Second)
+	})
+}
+
+func TestGraceReportsAfterTheEndOfTheParent(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		ctx, cancel := context.WithTimeout(ctx, ms)
+		defer cancel()
+		reported := false
+		g := taskgroup.New(ctx, taskgroup.Grace(0, func(s taskgroup.Stragglers) {
+			require.Equal(t, context.DeadlineExceeded, s.Cause)
+			reported = true
+		}))
+		g.Go(stuck)
+		require.NoError(t, g.Wait())
+		require.True(t, reported)
+	})
+}
+
+// diary writes down what hooks are told.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) note(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
+
+func (d *diary) sorted() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(slices.Values(d.lines))
+}
+
+func (d *diary) hooks() *taskgroup.Hooks {
+	return &taskgroup.Hooks{
+		GroupStarted: func(ctx context.Context, g taskgroup.GroupInfo) context.Context {
+			d.note("group %s started", g.Name)
+			return ctx
+		},
+		GroupCanceled: func(g taskgroup.GroupInfo) { d.note("group %s canceled: %v", g.Name, g.Cause) },
+		GroupEnded:    func(g taskgroup.GroupInfo, err error) { d.note("group %s ended: %v", g.Name, short(err)) },
+		TaskStarted:   func(t taskgroup.TaskInfo) { d.note("task %s/%s started", t.Group, t.Name) },
+		TaskEnded:     func(t taskgroup.TaskInfo, err error) { d.note("task %s/%s ended: %v", t.Group, t.Name, short(err)) },
+	}
+}
+
+func short(err error) any {
+	if p, ok := errors.AsType[*taskgroup.PanicError](err); ok {
+		return p.Value
+	}
+	return err
+}
+
+func TestHooksAreToldOfGroupsAndTasks(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		var d diary
+		err := taskgroup.Run(taskgroup.WithHooks(ctx, d.hooks()), func(_ context.Context, g *taskgroup.Group) error {
+			g.Start(taskgroup.Task{Name: "ok", Func: after(ms, nil)})
+			g.Start(taskgroup.Task{Name: "bad", Func: after(2*ms, errA)})
+			g.Start(taskgroup.Task{Name: "server", Background: true, Func: untilDone})
+			g.Start(taskgroup.Task{Name: "nest", Func: func(ctx context.Context) error {
+				return taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
+					g.Start(taskgroup.Task{Name: "leaf", Func: func(ctx context.Context) error {
+						<-ctx.Done()
+						time.Sleep(ms) // so that the cancellation is noticed before the end
+						return ctx.Err()
+					}})
+					return nil
+				}, taskgroup.Name("inner"))
+			}})
+			return nil
+		}, taskgroup.Name("outer"))
+		require.ErrorIs(t, err, errA)
+		require.Equal(t, []string{
+			"group inner canceled: outer canceled: a failed",
+			"group inner ended: inner: outer canceled: a failed (1 canceled)",
+			"group inner started",
+			"group outer canceled: outer canceled: a failed",
+			"group outer ended: outer: bad: a failed (1 canceled)",
+			"group outer started",
+			"task inner/leaf ended: context canceled",
+			"task inner/leaf started",
+			"task outer/bad ended: a failed",
+			"task outer/bad started",
+			"task outer/nest ended: inner: outer canceled: a failed (1 canceled)",
+			"task outer/nest started",
+			"task outer/ok ended: <nil>",
+			"task outer/ok started",
+			"task outer/server ended: context canceled",
+			"task outer/server started",
+		}, d.sorted())
+	})
+}
+
+func TestHookIsToldOfAPanicAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		var at time.Duration
+		h := &taskgroup.Hooks{TaskEnded: func(_ taskgroup.TaskInfo, err error) {
+			if err != nil {
+				at = now()
+				require.Equal(t, "boom", short(err))
+			}
+		}}
+		panicOf(t, func() error {
+			return taskgroup.Run(taskgroup.WithHooks(ctx, h), func(_ context.Context, g *taskgroup.Group) error {
+				g.Go(stuck) // the owner has to wait for this
+				g.Go(panics(ms, "boom"))
+				return nil
+			})
+		})
+		require.Equal(t, ms, at)
+	})
+}
+
+func TestHookIsNotToldOfTasksThatAreNotStarted(t *testing.T) {
+	var d diary
+	g := taskgroup.New(taskgroup.WithHooks(t.Context(), d.hooks()), taskgroup.Name("g"))
+	g.Cancel(nil)
+	g.Go(after(0, nil))
+	require.NoError(t, g.Wait())
+	for _, line := range d.sorted() {
+		require.False(t, strings.HasPrefix(line, "task "), line)
+	}
+}
+
+func TestTaskThatAwaitRunsIsPartOfTheTaskThatAwaits(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		var d diary
+		g := taskgroup.New(taskgroup.WithHooks(ctx, d.hooks()), taskgroup.Limit(1))
+		f := make(chan *taskgroup.Future[int], 1)
+		g.Start(taskgroup.Task{Name: "awaits", Func: func(ctx context.Context) error {
+			_, err := (<-f).Await(ctx)
+			return err
+		}})
+		f <- taskgroup.Async(g, one)
+		require.NoError(t, g.Wait())
+		require.Equal(t, []string{"group  ended: <nil>", "group  started", "task /awaits ended: <nil>", "task /awaits started"}, d.sorted())
+	})
+}
+
+func TestContextOfGroupStartedBecomesTheParent(t *testing.T) {
+	h := &taskgroup.Hooks{GroupStarted: func(ctx context.Context, _ taskgroup.GroupInfo) context.Context {
+		return context.WithValue(ctx, key("span"), 7)
+	}}
+	err := taskgroup.Run(taskgroup.WithHooks(t.Context(), h), func(ctx context.Context, g *taskgroup.Group) error {
+		require.Equal(t, 7, ctx.Value(key("span")))
+		g.Go(func(ctx context.Context) error {
+			require.Equal(t, 7, ctx.Value(key("span")))
+			return nil
+		})
+		return nil
+	})
+	require.NoError(t, err)
+}
+
+func TestGroupsAreListedAsATreeWhileTheyLive(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		ctx, cancel := context.WithDeadline(ctx, time.Now().Add(time.Hour))
+		defer cancel()
+		h := new(taskgroup.Hooks)
+		outer := taskgroup.New(taskgroup.WithHooks(ctx, h), taskgroup.Name("outer"), taskgroup.Limit(1))
+		outer.Start(taskgroup.Task{Name: "nest", Func: func(ctx context.Context) error {
+			return taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
+				g.Start(taskgroup.Task{Name: "leaf", Func: untilDone})
+				return nil
+			}, taskgroup.Name("inner"))
+		}})
+		outer.Go(after(0, nil))
+		outer.Go(after(0, nil))
+		synctest.Wait()
+
+		tree := h.Groups()
+		require.Len(t, tree, 1)
+		o := tree[0]
+		require.Equal(t, "outer", o.Name)
+		require.Contains(t, o.Func, "TestGroupsAreListedAsATreeWhileTheyLive")
+		require.Contains(t, o.File, "watch_test.go")
+		require.Equal(t, 2, o.Queued)
+		require.Equal(t, "nest", o.Tasks[0].Name)
+		deadline, _ := ctx.Deadline()
+		require.Equal(t, deadline, o.Deadline)
+		require.NoError(t, o.Cause)
+		require.Len(t, o.Groups, 1)
+		require.Equal(t, "inner", o.Groups[0].Name)
+		require.Equal(t, "leaf", o.Groups[0].Tasks[0].Name)
+		require.Equal(t, "inner", o.Groups[0].Tasks[0].Group)
+
+		require.NoError(t, outer.Stop())
+		require.Empty(t, h.Groups())
+	})
+}
+
+func TestItemsOfALoopAreTasks(t *testing.T) {
+	var d diary
+	_, err := taskgroup.Map(taskgroup.WithHooks(t.Context(), d.hooks()), 1, []int{1, 2, 3}, func(context.Context, int) (int, error) { return 0, nil })
+	require.NoError(t, err)
+	started := slices.DeleteFunc(d.sorted(), func(line string) bool { return line != "task / started" })
+	require.Len(t, started, 3)
+}
