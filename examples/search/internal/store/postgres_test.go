@@ -1,0 +1,150 @@
+package store_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/grove-go/grove/examples/internal/servicetest"
+	"github.com/grove-go/grove/examples/search/internal/store"
+)
+
+func exec(t *testing.T, conn *pgx.Conn, query string) {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), query)
+	require.NoError(t, err)
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close(context.Background()) }) //nolint:errcheck // the test is over
+	return conn
+}
+
+func TestPostgresStartLoadsOnceWhenReplicasStartAtTheSameTime(t *testing.T) {
+	url, schema := servicetest.Postgres(t)
+	var mu sync.Mutex
+	loads := 0
+	var replicas sync.WaitGroup
+	for range 4 {
+		replicas.Go(func() {
+			db, err := store.NewPostgres(store.PostgresConfig{URL: url, Schema: schema})
+			if err == nil {
+				err = db.Start(t.Context(), func(done, total int) {
+					if done == total {
+						mu.Lock()
+						loads++
+						mu.Unlock()
+					}
+				})
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer db.Close()
+			if found, err := db.ByName(t.Context(), []string{"SNOWMAN"}, 20); err != nil || len(found) != 3 {
+				t.Errorf("got %v, %v", found, err)
+			}
+		})
+	}
+	replicas.Wait()
+	require.Equal(t, 1, loads)
+}
+
+func TestPostgresReportsProgressOnlyWhenItLoads(t *testing.T) {
+	url, schema := servicetest.Postgres(t)
+	start := func() (progress recorder) {
+		progress.t = t
+		db, err := store.NewPostgres(store.PostgresConfig{URL: url, Schema: schema})
+		require.NoError(t, err)
+		require.NoError(t, db.Start(t.Context(), progress.report))
+		db.Close()
+		return progress
+	}
+	first, second := start(), start()
+	first.complete()
+	require.Zero(t, second.reports)
+}
+
+func TestPostgresStartLeavesNothingBehindWhenItsContextEnds(t *testing.T) {
+	url, schema := servicetest.Postgres(t)
+	db, err := store.NewPostgres(store.PostgresConfig{URL: url, Schema: schema})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	require.ErrorIs(t, db.Start(ctx, func(int, int) { cancel() }), context.Canceled)
+
+	var exists bool
+	require.NoError(t, connect(t, url).QueryRow(t.Context(),
+		`SELECT count(*) > 0 FROM pg_namespace WHERE nspname = $1`, schema).Scan(&exists))
+	require.False(t, exists)
+	startPostgresAt(t, store.PostgresConfig{URL: url, Schema: schema})
+}
+
+func TestPostgresKeepsTheConnectionOfACancelledQuery(t *testing.T) {
+	url, schema := servicetest.Postgres(t)
+	defer func(usual time.Duration) { *store.CancelGrace = usual }(*store.CancelGrace)
+	*store.CancelGrace = time.Minute
+	db := startPostgresAt(t, store.PostgresConfig{URL: servicetest.With(t, url, "pool_max_conns", "1"), Schema: schema})
+	blocker := connect(t, url)
+	exec(t, blocker, "BEGIN")
+	exec(t, blocker, "LOCK TABLE "+schema+"."+store.Table)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	before := db.Connections()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := db.ByName(ctx, []string{"SNOW"}, 20)
+		failed <- err
+	}()
+	waitForLock(t, connect(t, url), schema)
+	cancel()
+	exec(t, blocker, "ROLLBACK")
+	if err := <-failed; err != nil { // unless the answer was faster than the cancellation
+		require.ErrorIs(t, err, context.Canceled)
+	}
+
+	_, err := db.ByName(t.Context(), []string{"SNOW"}, 20)
+	require.NoError(t, err)
+	require.Equal(t, before, db.Connections())
+}
+
+// waitForLock returns when a query waits for a lock on the table of schema.
+func waitForLock(t *testing.T, conn *pgx.Conn, schema string) {
+	t.Helper()
+	for waits := false; !waits; {
+		require.NoError(t, conn.QueryRow(t.Context(),
+			`SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = to_regclass($1)`,
+			schema+"."+store.Table).Scan(&waits))
+	}
+}
+
+func TestPostgresEndsAQueryInTheServerAfterTheTimeout(t *testing.T) {
+	url, schema := servicetest.Postgres(t)
+	db := startPostgresAt(t, store.PostgresConfig{URL: url, Schema: schema, Timeout: 200 * time.Millisecond})
+	blocker := connect(t, url)
+	exec(t, blocker, "BEGIN")
+	exec(t, blocker, "LOCK TABLE "+schema+"."+store.Table)
+	_, err := db.ByName(t.Context(), []string{"SNOW"}, 20)
+	require.ErrorContains(t, err, "statement timeout")
+}
+
+func TestPostgresStartTellsThatNobodyAnswers(t *testing.T) {
+	db, err := store.NewPostgres(store.PostgresConfig{URL: "postgres://" + servicetest.Closed(t)})
+	require.NoError(t, err)
+	err = db.Start(t.Context(), nil)
+	require.ErrorContains(t, err, "connection refused")
+}
+
+func TestNewPostgresRefusesAURLThatItCannotRead(t *testing.T) {
+	_, err := store.NewPostgres(store.PostgresConfig{URL: "postgres://u:secret@host:port"})
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "secret")
+}

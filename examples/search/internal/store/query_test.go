@@ -1,0 +1,26 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grove-go/grove/examples/search/internal/store"
+)
+
+func TestTextsThatAskForTheSameMakeEqualQueries(t *testing.T) {
+	want := store.Query{Text: "SNOW MAN", Limit: 20}
+	require.Equal(t, want, store.NewQuery("snow man", 20))
+	require.Equal(t, want, store.NewQuery("  Snow \t MAN\n", 20))
+	require.NotEqual(t, want, store.NewQuery("snow man", 21))
+	require.NotEqual(t, want, store.NewQuery("snowman", 20))
+}
+
+func TestASingleCharacterIsNotFoldedSinceItAsksForItself(t *testing.T) {
+	require.Equal(t, store.Query{Text: "a", Limit: 1}, store.NewQuery(" a ", 1))
+	require.NotEqual(t, store.NewQuery("a", 1), store.NewQuery("A", 1))
+}
+
+func TestLettersThatAreInNoNameAreNotTurnedIntoOnesThatAre(t *testing.T) {
+	require.Equal(t, "ſNOW", store.NewQuery("ſnow", 1).Text)
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/grove-go/grove/examples/internal/kit"
+	"github.com/grove-go/grove/examples/search/internal/rediscache"
+	"github.com/grove-go/grove/examples/search/internal/store"
+	"github.com/grove-go/grove/examples/search/internal/web"
+	"github.com/grove-go/grove/looplag"
+	"github.com/grove-go/grove/shutdown"
+)
+
+// serve runs a server, from its listeners to the last of its connections.
+func serve(ctx context.Context, c config, stderr io.Writer) error {
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	app, err := shutdown.New(shutdown.Config{Logger: log})
+	if err != nil {
+		return err
+	}
+	site := web.Config{Budget: c.Budget, Log: log}
+	status := kit.Status{}
+	progress := newProgress(stderr, log)
+	if c.Postgres.URL != "" {
+		c.Postgres.Timeout = c.Budget
+		site.Database, err = addPostgres(app, c.Postgres, progress)
+	} else {
+		site.Database, err = addSQLite(app, status, progress)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Redis.URL != "" {
+		c.Redis.Log = log
+		if site.Shared, err = addRedis(app, c.Redis); err != nil {
+			return err
+		}
+	}
+
+	// Both addresses are taken before anything is loaded, so that one which is in use is told at once. The components
+	// close the listeners; those of an app that does not come so far are closed here.
+	listen := new(net.ListenConfig).Listen
+	users, err := listen(ctx, "tcp", c.Addr.String())
+	if err != nil {
+		return err
+	}
+	defer users.Close() //nolint:errcheck // closed before, if all went well
+	operators, err := listen(ctx, "tcp", c.Debug.String())
+	if err != nil {
+		return err
+	}
+	defer operators.Close() //nolint:errcheck // as above
+
+	probe := looplag.New(looplag.Config{})
+	status["looplag"] = func() any { return probe.Snapshot() }
+	app.Add(
+		shutdown.Component{Name: "looplag", Phase: shutdown.Telemetry, Run: probe.Run},
+		kit.Debug(app, operators, status),
+		serveHTTP(users, site),
+		shutdown.Component{Name: "announcement", Phase: shutdown.Announce, Start: func(context.Context) error {
+			log.Info("serving", "url", "http://"+users.Addr().String(), "debug", "http://"+operators.Addr().String())
+			return nil
+		}},
+	)
+	return app.Run(ctx)
+}
+
+// serveHTTP is the component that serves the site to users.
+func serveHTTP(ln net.Listener, site web.Config) shutdown.Component {
+	return shutdown.HTTP("http", &http.Server{
+		Handler:           web.New(site),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(site.Log.Handler(), slog.LevelWarn),
+	}, ln)
+}
+
+// addSQLite adds the database in this process, with one worker for each processor. It stops in two steps: what runs in
+// its pool ends before its file is closed.
+func addSQLite(app *shutdown.App, status kit.Status, progress store.Progress) (store.Database, error) {
+	db, err := store.NewSQLite(runtime.GOMAXPROCS(0))
+	if err != nil {
+		return nil, err
+	}
+	status["sqlite"] = func() any { return db.Stats() }
+	app.Add(
+		shutdown.Component{
+			Name:  "sqlite",
+			Start: func(ctx context.Context) error { return db.Start(ctx, progress) },
+			Stop:  func(context.Context) error { return db.Close() },
+		},
+		shutdown.Component{Name: "sqlite pool", Phase: shutdown.Work, Needs: []string{"sqlite"}, Stop: db.Drain},
+	)
+	return db, nil
+}
+
+// addPostgres adds the database in a server.
+func addPostgres(app *shutdown.App, c store.PostgresConfig, progress store.Progress) (store.Database, error) {
+	db, err := store.NewPostgres(c)
+	if err != nil {
+		return nil, &kit.UsageError{Err: fmt.Errorf("-postgres: want a URL such as postgres://user@127.0.0.1:5432/db: %w", err)}
+	}
+	app.Add(shutdown.Component{
+		Name:         "postgres",
+		Start:        func(ctx context.Context) error { return db.Start(ctx, progress) },
+		StartTimeout: time.Minute, // another replica may be loading
+		Stop:         func(context.Context) error { db.Close(); return nil },
+	})
+	return db, nil
+}
+
+// addRedis adds the shared cache. It stops in two steps: writes in the background end before the connections close.
+func addRedis(app *shutdown.App, c rediscache.Config) (web.Shared, error) {
+	cache, err := rediscache.New(c)
+	if err != nil {
+		return nil, &kit.UsageError{Err: fmt.Errorf("-redis: want a URL such as redis://127.0.0.1:6379: %w", err)}
+	}
+	app.Add(
+		shutdown.Component{
+			Name:  "redis",
+			Start: cache.Start,
+			Stop:  func(context.Context) error { cache.Close(); return nil },
+		},
+		shutdown.Component{Name: "write-back", Phase: shutdown.Work, Needs: []string{"redis"}, Stop: cache.Drain},
+	)
+	return cache, nil
+}
