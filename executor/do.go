@@ -20,7 +20,7 @@ func Name(name string) CallOption { return CallOption{name: name} }
 func NoWait() CallOption { return CallOption{noWait: true} }
 
 // Inline makes [Do] run fn on the caller's goroutine, for calls that are short or end with their ctx: it bounds how
-// many run and costs a fraction of handing fn to a worker, but the caller cannot leave while fn runs, and a
+// many run, at a fraction of the cost of a worker, but the caller cannot leave while fn runs, and a
 // [runtime.Goexit] in fn ends the caller. Submit panics if it is given Inline.
 func Inline() CallOption { return CallOption{inline: true} }
 

@@ -2,10 +2,9 @@ package executor_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,77 +14,6 @@ import (
 	"github.com/grove-go/grove/executor"
 	"github.com/grove-go/grove/internal/stacks"
 )
-
-var errCause = errors.New("the user has left")
-
-func newPool(t testing.TB, cfg executor.Config) *executor.Pool {
-	p, err := executor.New(cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, p.Close()) })
-	return p
-}
-
-// cancellable is a ctx that can end, so that calls go to a worker.
-func cancellable(t testing.TB) context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// sleep is an fn that takes d and does not look at its ctx.
-func sleep(d time.Duration) func(context.Context) (time.Duration, error) {
-	return func(context.Context) (time.Duration, error) {
-		time.Sleep(d)
-		return d, nil
-	}
-}
-
-// untilEnd is an fn that returns when its ctx ends.
-func untilEnd(ctx context.Context) (int, error) {
-	<-ctx.Done()
-	return 0, context.Cause(ctx)
-}
-
-// ending is how and when a call that went on in the background ended.
-type ending[T any] struct {
-	value T
-	err   error
-	after time.Duration
-}
-
-// background runs call in a goroutine of its own, and lets it get as far as it gets. For use in a bubble.
-func background[T any](call func() (T, error)) <-chan ending[T] {
-	start := time.Now()
-	ended := make(chan ending[T], 1)
-	go func() {
-		value, err := call()
-		ended <- ending[T]{value, err, time.Since(start)}
-	}()
-	synctest.Wait()
-	return ended
-}
-
-func never(context.Context) (int, error) { panic("called") }
-
-func TestNewNamesTheFieldThatIsOutOfBounds(t *testing.T) {
-	for _, tt := range []struct {
-		cfg  executor.Config
-		want string
-	}{
-		{executor.Config{}, "executor: Config.Workers is 0, want at least 1"},
-		{executor.Config{Workers: -3}, "executor: Config.Workers is -3, want at least 1"},
-		{executor.Config{Workers: 1, Queue: -2}, "executor: Config.Queue is -2, want -1 (NoQueue) to 2147483647 (Unbounded)"},
-	} {
-		_, err := executor.New(tt.cfg)
-		require.EqualError(t, err, tt.want)
-	}
-}
-
-func TestPoolNotMadeByNewPanics(t *testing.T) {
-	require.PanicsWithValue(t, "executor: Pool not made by New", func() {
-		_, _ = executor.Do(cancellable(t), new(executor.Pool), noop)
-	})
-}
 
 func TestDoReturnsWhatFnReturns(t *testing.T) {
 	p := newPool(t, executor.Config{Workers: 2})
@@ -191,6 +119,40 @@ func TestDoLeavesTheQueueWhenCtxEnds(t *testing.T) {
 			time.Sleep(time.Minute)
 		})
 	}
+}
+
+// mute is a ctx that ends without telling anybody who waits for that.
+type mute struct {
+	context.Context
+	ended atomic.Bool
+}
+
+func (m *mute) Err() error {
+	if m.ended.Load() {
+		return context.Canceled
+	}
+	return m.Context.Err()
+}
+
+func TestDoNeverStartsACallWhoseCtxEndsAsItsTurnComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1, Queue: executor.Unbounded})
+		go executor.Do(cancellable(t), p, sleep(time.Minute))
+		synctest.Wait()
+		ctx := &mute{Context: cancellable(t)}
+		var calls []<-chan ending[int]
+		for _, opts := range [][]executor.CallOption{nil, {executor.Inline()}, nil, {executor.Inline()}} {
+			calls = append(calls, background(func() (int, error) { return executor.Do(ctx, p, never, opts...) }))
+		}
+		ctx.ended.Store(true)
+		for _, call := range calls {
+			got := <-call
+			require.Equal(t, time.Minute, got.after)
+			require.ErrorIs(t, got.err, executor.ErrNotStarted)
+			require.ErrorIs(t, got.err, context.Canceled)
+		}
+		require.Equal(t, executor.Stats{Workers: 1}, p.Stats())
+	})
 }
 
 func TestDoAbandonsFnWhenCtxEnds(t *testing.T) {
@@ -311,134 +273,4 @@ func TestGoexitGoesOnOnTheCallersOwnGoroutine(t *testing.T) {
 	require.True(t, <-gone)
 	_, err := executor.Do(cancellable(t), p, noop)
 	require.NoError(t, err)
-}
-
-func TestFnsCtxHasTheCallersValuesAndDeadline(t *testing.T) {
-	type key struct{}
-	p := newPool(t, executor.Config{Workers: 1})
-	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Hour)
-	defer cancel()
-	deadline, _ := ctx.Deadline()
-	_, err := executor.Do(ctx, p, func(ctx context.Context) (int, error) {
-		for range 2 {
-			got, ok := ctx.Deadline()
-			require.True(t, ok)
-			require.Equal(t, deadline, got)
-			require.Equal(t, "value", ctx.Value(key{}))
-			require.NoError(t, ctx.Err())
-			require.NoError(t, context.Cause(ctx))
-			ctx.Done() // from here on it is a ctx of its own
-		}
-		return 0, nil
-	})
-	require.NoError(t, err)
-}
-
-func TestFnsCtxEndsWithTheCallers(t *testing.T) {
-	for _, opts := range [][]executor.CallOption{nil, {executor.Inline()}} {
-		synctest.Test(t, func(t *testing.T) {
-			p := newPool(t, executor.Config{Workers: 1})
-			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCause)
-			defer cancel()
-			_, err := executor.Do(ctx, p, untilEnd, opts...)
-			require.ErrorIs(t, err, errCause)
-		})
-	}
-}
-
-func TestFnsCtxEndsWhenFnReturns(t *testing.T) {
-	for _, opts := range [][]executor.CallOption{nil, {executor.Inline()}} {
-		for _, asked := range []bool{false, true} {
-			p := newPool(t, executor.Config{Workers: 1})
-			ctx := cancellable(t)
-			keep := func(kept *context.Context) {
-				_, err := executor.Do(ctx, p, func(ctx context.Context) (int, error) {
-					if asked {
-						ctx.Done()
-					}
-					*kept = ctx
-					return 0, nil
-				}, opts...)
-				require.NoError(t, err)
-			}
-			var first, second context.Context
-			keep(&first)
-			_, err := executor.Do(ctx, p, func(context.Context) (int, error) {
-				// It stays ended while a call with the same ctx runs, whenever it is asked.
-				require.Equal(t, context.Canceled, first.Err())
-				<-first.Done()
-				return 0, nil
-			}, opts...)
-			require.NoError(t, err)
-			require.Equal(t, context.Canceled, context.Cause(first))
-			keep(&second)
-			<-second.Done()
-			require.NoError(t, ctx.Err())
-		}
-	}
-}
-
-func TestDoAllocatesNothing(t *testing.T) {
-	p := newPool(t, executor.Config{Workers: 1})
-	ctx := cancellable(t)
-	for name, opts := range map[string][]executor.CallOption{"worker": nil, "inline": {executor.Inline()}} {
-		require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = executor.Do(ctx, p, noop, opts...) }), name)
-	}
-	other, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	require.Zero(t, testing.AllocsPerRun(1000, func() {
-		ctx, other = other, ctx
-		_, _ = executor.Do(ctx, p, noop)
-	}), "another ctx each time")
-}
-
-func TestConcurrentCallsKeepTheLimit(t *testing.T) {
-	const workers, callers, calls = 3, 16, 300
-	p := newPool(t, executor.Config{Workers: workers, Queue: callers})
-	slots := make(chan int, workers)
-	done := make(chan error)
-	for i := range callers {
-		go func() {
-			var err error
-			for n := range calls {
-				ctx, cancel := context.WithCancel(context.Background())
-				var opts []executor.CallOption
-				if (i+n)%3 == 0 {
-					opts = []executor.CallOption{executor.Inline()}
-				}
-				if (i+n)%5 == 0 {
-					go cancel()
-				}
-				want := i*calls + n
-				got, callErr := executor.Do(ctx, p, func(context.Context) (int, error) {
-					select {
-					case slots <- want:
-					default:
-						return 0, errors.New("more calls than workers")
-					}
-					runtime.Gosched()
-					<-slots
-					if n%7 == 0 {
-						panic(errCause)
-					}
-					return want, nil
-				}, opts...)
-				cancel()
-				var abandoned *executor.AbandonedError
-				switch {
-				case callErr == nil && got != want:
-					err = fmt.Errorf("got %d, want %d", got, want)
-				case callErr != nil && !errors.Is(callErr, errCause) && !errors.Is(callErr, executor.ErrNotStarted) &&
-					!errors.As(callErr, &abandoned):
-					err = callErr
-				}
-			}
-			done <- err
-		}()
-	}
-	for range callers {
-		require.NoError(t, <-done)
-	}
-	require.NoError(t, p.Close())
-	require.Equal(t, executor.Stats{Workers: workers}, p.Stats())
 }

@@ -30,8 +30,8 @@
 //   - Calls that wait start in the order in which they came. None is lost, and none is started twice.
 //   - The slot of a call is free before its caller knows that the call has ended.
 //   - A call made with the ctx of another call on the same pool is nested in that call: it runs in its parent's slot,
-//     one at a time, and needs no place in the queue. So calls of one pool that wait for one another do not
-//     deadlock. Calls that wait for one another across pools need an order of the pools, as locks do.
+//     one at a time, and needs no place in the queue. So calls on one pool that wait for each other do not deadlock, if
+//     each passes on the ctx that it got. Calls that wait for each other across pools need an order, as locks do.
 //   - When Drain or Close has returned nil, no goroutine of the pool is left. When it returns a [*DrainError], that
 //     lists every call that runs, for how long and where.
 //
@@ -64,7 +64,7 @@
 //
 // An uncontended Do takes one lock to start and one to end, reads the clock once, and allocates nothing but, on every
 // fourth call, room for the next contexts (BenchmarkDo). A cancel context is made only if fn asks its ctx for Done, as
-// deriving from it does. Inline spares the goroutines: it costs a fifth of a call to a worker. Refusals cost less still
+// deriving from it does. Inline spares the goroutines and costs a fifth of that, and a refusal no more
 // (BenchmarkRefused). Nested calls and Submit allocate.
 //
 // # Testing

@@ -16,9 +16,8 @@ type drain struct {
 	ended   chan struct{} // no call runs, and no worker lives
 
 	// Guarded by Pool.mu.
-	gaveUp bool        // cut is closed
-	cause  error       // why
-	timer  *time.Timer // closes overdue; nil until cut
+	gaveUp bool  // cut is closed
+	cause  error // why
 }
 
 // grace is how long calls have to end when Drain has cancelled their ctx.
@@ -79,9 +78,6 @@ func (p *Pool) endLocked() {
 	if p.drain == nil || p.taken > 0 || len(p.alive) > 0 {
 		return
 	}
-	if p.drain.timer != nil {
-		p.drain.timer.Stop()
-	}
 	close(p.drain.ended)
 }
 
@@ -103,7 +99,7 @@ func (p *Pool) giveUp(cause error) {
 	}
 	d.gaveUp, d.cause = true, cause
 	close(d.cut)
-	d.timer = time.AfterFunc(grace, p.abandonAll)
+	time.AfterFunc(grace, p.abandonAll)
 	empty(&p.queued)
 	for c := range p.placedLocked {
 		cancelled = append(cancelled, c.ctx)

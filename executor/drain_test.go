@@ -3,6 +3,8 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +112,47 @@ func TestDrainGivesUpWhenCtxEnds(t *testing.T) {
 	})
 }
 
+func TestDrainErrorListsTheOldestFirstEachWithItsStack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 2})
+		release := make(chan struct{})
+		outer := background(func() (int, error) {
+			return executor.Do(context.Background(), p, func(ctx context.Context) (int, error) {
+				time.Sleep(time.Second)
+				return executor.Do(ctx, p, func(context.Context) (int, error) {
+					return stuckForever(release)
+				}, executor.Inline(), executor.Name("inner"))
+			}, executor.Name("outer"))
+		})
+		time.Sleep(time.Minute)
+		young := executor.Submit(t.Context(), p, sleep(time.Hour), executor.Name("young"))
+		synctest.Wait()
+
+		var left *executor.DrainError
+		require.ErrorAs(t, p.Close(), &left)
+		require.Len(t, left.Running, 3)
+		for i, want := range []struct {
+			name  string
+			age   time.Duration
+			frame string
+		}{
+			{"outer", time.Minute, "executor_test.stuckForever("},
+			{"inner", time.Minute - time.Second, "executor_test.stuckForever("},
+			{"young", 0, "time.Sleep("},
+		} {
+			require.Equal(t, want.name, left.Running[i].Name)
+			require.Equal(t, want.age+100*time.Millisecond, left.Running[i].Age)
+			require.Contains(t, string(left.Running[i].Stack), want.frame)
+		}
+
+		close(release)
+		require.NoError(t, (<-outer).err)
+		_, err := young.Await(t.Context())
+		require.ErrorIs(t, err, executor.ErrDraining)
+		require.NoError(t, p.Drain(t.Context()))
+	})
+}
+
 func TestDrainReturnsAsSoonAsTheCancelledCallsHave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, executor.Config{Workers: 1})
@@ -173,6 +216,55 @@ func TestCloseHasNoPatience(t *testing.T) {
 		_, err = executor.Do(t.Context(), p, never)
 		require.Equal(t, executor.ErrClosed, err)
 	})
+}
+
+func TestDrainUnderLoadLosesNoCall(t *testing.T) {
+	for range 20 {
+		p, err := executor.New(executor.Config{Workers: 2, Queue: executor.Unbounded})
+		require.NoError(t, err)
+		var begun, ended atomic.Int64
+		fn := func(context.Context) (int, error) {
+			begun.Add(1)
+			runtime.Gosched()
+			ended.Add(1)
+			return 1, nil
+		}
+		results := make(chan error)
+		const callers, calls = 8, 50
+		for i := range callers {
+			go func() {
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				for n := range calls {
+					var err error
+					switch (i + n) % 3 {
+					case 0:
+						_, err = executor.Do(ctx, p, fn)
+					case 1:
+						_, err = executor.Do(ctx, p, fn, executor.Inline())
+					case 2:
+						_, err = executor.Submit(ctx, p, fn).Await(ctx)
+					}
+					results <- err
+				}
+			}()
+		}
+		drained := make(chan error)
+		ok := int64(0)
+		for i := range callers * calls {
+			if i == callers*calls/4 {
+				go func() { drained <- p.Drain(context.Background()) }()
+			}
+			if err := <-results; err == nil {
+				ok++
+			} else {
+				require.Equal(t, executor.ErrClosed, err)
+			}
+		}
+		require.NoError(t, <-drained)
+		require.Equal(t, ok, begun.Load())
+		require.Equal(t, ok, ended.Load())
+	}
 }
 
 func TestUnusedPoolCloses(t *testing.T) {

@@ -10,7 +10,10 @@ type Future[T any] struct {
 
 // Submit is [Do] without the wait: it returns at once, and [Future.Await] returns what Do would have returned. ctx
 // is the ctx of the call, as in Do: when it ends, the call is not started any more, or is abandoned, whether or not
-// somebody awaits it. Dropping the Future drops the result, not the call.
+// somebody awaits it. Dropping the Future drops the result, not the call. fn runs on a worker's goroutine; Submit
+// panics if it is given [Inline].
+//
+// The return of fn synchronizes before the return of its result by Await.
 func Submit[T any](
 	ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...CallOption,
 ) *Future[T] {

@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -115,5 +116,72 @@ func TestSubmitWithInlinePanics(t *testing.T) {
 	p := newPool(t, executor.Config{Workers: 1})
 	require.PanicsWithValue(t, "executor: Submit called with Inline", func() {
 		executor.Submit(t.Context(), p, noop, executor.Inline())
+	})
+}
+
+// watched is a ctx that counts who watches for its end, which never comes.
+type watched struct {
+	context.Context
+	end      chan struct{}
+	watchers int
+}
+
+func (w *watched) Done() <-chan struct{} { return w.end }
+
+func (w *watched) AfterFunc(func()) func() bool {
+	w.watchers++
+	return func() bool {
+		w.watchers--
+		return true
+	}
+}
+
+func TestSubmittedCallsWatchTheirCtxUntilTheyEnd(t *testing.T) {
+	p := newPool(t, executor.Config{Workers: 1, Queue: executor.NoQueue})
+	ctx := &watched{Context: context.Background(), end: make(chan struct{})}
+	release := make(chan struct{})
+	f := executor.Submit(ctx, p, func(context.Context) (int, error) { return stuckForever(release) })
+	require.Equal(t, 1, ctx.watchers)
+	close(release)
+	_, err := f.Await(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 0, ctx.watchers)
+
+	release = make(chan struct{})
+	go executor.Do(cancellable(t), p, func(context.Context) (int, error) { return stuckForever(release) })
+	for p.Stats().Running == 0 {
+		runtime.Gosched()
+	}
+	_, err = executor.Submit(ctx, p, never).Await(t.Context())
+	require.Equal(t, executor.ErrQueueFull, err)
+	require.Equal(t, 0, ctx.watchers)
+	close(release)
+}
+
+// hasty is a ctx that ends while a pool looks for the call that it belongs to.
+type hasty struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+func (h *hasty) Value(key any) any {
+	if fmt.Sprintf("%T", key) == "executor.callKey" {
+		h.cancel()
+		synctest.Wait()
+	}
+	return h.Context.Value(key)
+}
+
+func TestSubmitDoesNotQueueACallThatHasBeenLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1})
+		running := executor.Submit(t.Context(), p, sleep(time.Second))
+		ctx, cancel := context.WithCancel(t.Context())
+		f := executor.Submit(&hasty{ctx, cancel}, p, never)
+		require.Equal(t, 0, p.Stats().Queued)
+		_, err := f.Await(t.Context())
+		require.ErrorIs(t, err, executor.ErrNotStarted)
+		_, err = running.Await(t.Context())
+		require.NoError(t, err)
 	})
 }

@@ -82,6 +82,21 @@ func TestTheLastNestedCallGivesTheSlotBack(t *testing.T) {
 	})
 }
 
+func TestNoMoreWorkersAreParkedThanThereAreSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1})
+		before := goroutines()
+		_, err := executor.Do(cancellable(t), p, func(ctx context.Context) (int, error) {
+			return executor.Do(ctx, p, func(ctx context.Context) (int, error) {
+				return executor.Do(ctx, p, noop)
+			})
+		})
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Equal(t, before+1, goroutines())
+	})
+}
+
 func TestCallsLeftBehindWaitLikeAnyOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, executor.Config{Workers: 1})

@@ -47,6 +47,7 @@ func storm(t *testing.T, pause func(), kinds func(looplag.STW) (this, other loop
 			if this, other := kinds(s.STW); this.Total >= 2*ms && this.Total > 2*other.Total {
 				require.GreaterOrEqual(t, this.N, uint64(20))
 				require.LessOrEqual(t, this.Max, 2*this.Total)
+				require.True(t, !s.Sched.OK || s.Sched.P50 >= 64, "waits of no length are left out")
 				return
 			}
 		}
@@ -106,11 +107,13 @@ func TestDominantCause(t *testing.T) {
 		{saturated(100 * ms), gc(49 * ms), looplag.CauseCPUSaturated},
 		{
 			lost{looplag.CauseCPUSaturated: 60 * ms, looplag.CauseOSDelay: 40 * ms},
-			lost{looplag.CauseGCSTW: 20 * ms, looplag.CauseOtherSTW: 30 * ms}, looplag.CauseOtherSTW,
+			lost{looplag.CauseGCSTW: 20 * ms, looplag.CauseOtherSTW: 30 * ms},
+			looplag.CauseOtherSTW,
 		},
 		{
 			lost{looplag.CauseCPUSaturated: 80 * ms, looplag.CauseOSDelay: 20 * ms},
-			lost{looplag.CauseGCSTW: 20 * ms, looplag.CauseOtherSTW: 30 * ms}, looplag.CauseCPUSaturated,
+			lost{looplag.CauseGCSTW: 20 * ms, looplag.CauseOtherSTW: 30 * ms},
+			looplag.CauseCPUSaturated,
 		},
 	} {
 		require.Equal(t, c.want, looplag.Dominant(c.inferred, c.measured, window), "%+v", c)

@@ -156,6 +156,13 @@ func TestCPUIsNotMeasuredOnceTheFileCannotBeRead(t *testing.T) {
 	require.Zero(t, newMachine(v2Groups, v2Mounts, v2Stat, v2Content(1, 1, 1)).observe(t, nil).CPU)
 }
 
+func TestCPUIsNotMeasuredUntilBothEndsOfTheWindowAre(t *testing.T) {
+	content := v2Content(1, 1, 1)
+	m := newMachine(v2Groups, v2Mounts, v2Stat, content)
+	m.content.Store(nil)
+	require.Zero(t, m.observe(t, &content).CPU)
+}
+
 func TestCPUIsNotMeasuredIfTheFileSystemCannotReread(t *testing.T) {
 	m := newMachine(v2Groups, v2Mounts, v2Stat, v2Content(1, 1, 1))
 	synctest.Test(t, func(t *testing.T) {

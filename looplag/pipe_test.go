@@ -41,9 +41,10 @@ func (r reader) Read(b []byte) (int, error) {
 		}
 		select {
 		case <-time.After(r.hold.get()):
+			return 1, nil
 		case <-r.closed:
+			return 0, io.EOF
 		}
-		return 1, nil
 	case <-r.closed:
 		return 0, io.EOF
 	}

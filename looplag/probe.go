@@ -21,11 +21,11 @@ type Config struct {
 	// Window is how far back a [Snapshot] looks. 0 means 2.5 s or IdleInterval, whichever is longer. It must be at
 	// least IdleInterval.
 	Window time.Duration
-	// Pipe makes the pipe of the net probe; nil means os.Pipe. The Probe closes both ends; closing the writer must end
-	// the reader's Read, and writing a byte to the empty pipe must not block. It is the seam for tests: see the
-	// package's section on testing.
+	// Pipe makes the pipe of the net probe; nil means os.Pipe. Run closes the writer and then the reader, which must end
+	// their calls. It is the seam for tests: see the package's section on testing.
 	Pipe func() (io.ReadCloser, io.WriteCloser, error)
-	// Root is the file system in which proc and sys are looked up; nil means the machine's.
+	// Root is the file system in which proc and sys are looked up; nil means the machine's. CPU is measured only if
+	// its files implement io.ReaderAt, as those of os.DirFS do.
 	Root fs.FS
 }
 
@@ -43,8 +43,8 @@ type Probe struct {
 	record record
 }
 
-// New returns a Probe. It starts nothing: a Probe that does not run costs memory, about 100 KiB, and no time. New
-// panics if a field of cfg is out of its bounds.
+// New returns a Probe. It starts nothing: a Probe that does not run costs memory, about 120 KB, and no time. New panics
+// if a field of cfg is out of its bounds.
 func New(cfg Config) *Probe {
 	cfg.Interval = cmp.Or(cfg.Interval, 10*time.Millisecond)
 	cfg.IdleInterval = cmp.Or(cfg.IdleInterval, max(200*time.Millisecond, cfg.Interval))
@@ -72,9 +72,9 @@ func atLeast(field string, value, bound time.Duration) {
 // now is the time on the probe's clock.
 func (p *Probe) now() time.Duration { return time.Since(p.base) }
 
-// Run measures until ctx ends and returns the cause of that, or returns at once why there is no pipe for the net
-// probe. It blocks meanwhile, has two more goroutines and a pipe, and leaves neither behind. A Probe that is not
-// running can be run again; a second Run beside the first panics.
+// Run measures until ctx ends and returns the cause of that, or it returns why the pipe of the net probe could not be
+// made or broke. It blocks meanwhile, has two more goroutines and the pipe, and leaves neither behind. A Probe that does
+// not run any more can be run again; a second Run beside the first panics.
 func (p *Probe) Run(ctx context.Context) error {
 	if !p.active.CompareAndSwap(false, true) {
 		panic("looplag: Run called while the probe runs")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -169,6 +170,80 @@ func TestAStallIsBackFilled(t *testing.T) {
 	})
 }
 
+func TestAByteHeldBackByALateTickIsAsLateAsTheTick(t *testing.T) {
+	_, noteByte, advance := looplag.New(looplag.Config{}).Notes()
+	noteByte(0, 10*ms, 1010*ms, 1011*ms)
+	s := advance(1011 * ms)
+	require.Equal(t, 1000*ms, s.Net.Max)
+	require.InEpsilon(t, 505*ms, s.Net.P50, 0.125)
+
+	// It does not wait twice: had it been sent when it was due, it would have been under way meanwhile.
+	_, noteByte, advance = looplag.New(looplag.Config{}).Notes()
+	noteByte(0, 10*ms, 30*ms, 80*ms)
+	s = advance(80 * ms)
+	require.Equal(t, 50*ms, s.Net.Max)
+	require.InEpsilon(t, 50*ms, s.Net.P50, 0.125)
+}
+
+func TestAByteThatCouldNotBeSentYetIsAsLateAsItsTick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
+		next, tick, end := probe.Ticks() // and nobody who sends
+		defer end()
+		next()
+		time.Sleep(10 * ms)
+		tick()
+		next()
+		time.Sleep(50 * ms)
+		tick()
+		require.Equal(t, 50*ms, probe.Snapshot().Net.Max)
+	})
+}
+
+func TestALateMomentIsLostOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := newPipe()
+		pipe.hold.set(20*ms + 1)
+		probe := run(t, looplag.Config{Interval: ms, IdleInterval: ms}, pipe)
+		sleep(2 * ms)
+		pipe.hold.set(0)
+		sleep(2300 * ms)
+		// Twenty ticks saw the one byte late, but for 20 ms in all, not for 1 + 2 + … + 20.
+		s := probe.Snapshot()
+		require.Equal(t, 20*ms+1, s.Net.Max)
+		require.Equal(t, looplag.CauseNone, s.Cause)
+	})
+}
+
+func TestTheResolutionOfTimersHoldsNothingBack(t *testing.T) {
+	_, noteByte, advance := looplag.New(looplag.Config{}).Notes()
+	noteByte(0, 10*ms, 12*ms-1, 12*ms)
+	require.Equal(t, time.Duration(1), advance(12*ms).Net.Max)
+}
+
+func TestWaitsFallEvenlyThroughAStall(t *testing.T) {
+	noteTimer, _, advance := looplag.New(looplag.Config{}).Notes()
+	const stall = 1<<30 + 1 // ends in the first nanosecond of a bucket
+	noteTimer(0, 0, stall)
+	d := advance(stall).Timer
+	for q, got := range map[float64]time.Duration{0.50: d.P50, 0.90: d.P90, 0.99: d.P99, 1: d.Max} {
+		require.InEpsilon(t, q*stall, float64(got), 1e-6)
+	}
+}
+
+func TestWaitsOfAnyLengthCount(t *testing.T) {
+	for _, wait := range []time.Duration{1, time.Microsecond, time.Minute, 1 << 37, 1<<38 - 1, time.Hour, 1 << 60} {
+		noteTimer, noteByte, advance := looplag.New(looplag.Config{}).Notes()
+		noteTimer(0, 0, wait)
+		noteByte(0, 0, 0, wait)
+		s := advance(wait)
+		require.Equal(t, wait, s.Timer.Max)
+		require.Equal(t, wait, s.Net.Max)
+		require.LessOrEqual(t, s.Net.P99, wait)
+		require.GreaterOrEqual(t, s.Net.P50, min(wait, 1<<37)*7/8-1024)
+	}
+}
+
 func TestQuantilesAreTakenOverTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := newPipe()
@@ -199,13 +274,16 @@ func TestTheWindowForgets(t *testing.T) {
 }
 
 func TestWindowIsTheRealWidth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		probe := run(t, looplag.Config{Interval: 10 * ms, IdleInterval: 10 * ms, Window: 100 * ms}, newPipe())
-		for now := time.Duration(0); now < 400*ms; now += 10 * ms {
-			require.Equal(t, min(now, 100*ms), probe.Snapshot().Window)
-			sleep(10 * ms)
-		}
-	})
+	// It is exact to a slot, a tenth.
+	for window, want := range map[time.Duration]time.Duration{100 * ms: 100 * ms, 100*ms + 1: 110 * ms, 97 * ms: 100 * ms} {
+		synctest.Test(t, func(t *testing.T) {
+			probe := run(t, looplag.Config{IdleInterval: 10 * ms, Window: window}, newPipe())
+			for now := time.Duration(0); now < 500*ms; now += 10 * ms {
+				require.Equal(t, min(now, want), probe.Snapshot().Window)
+				sleep(10 * ms)
+			}
+		})
+	}
 	synctest.Test(t, func(t *testing.T) {
 		probe := looplag.New(looplag.Config{})
 		require.Zero(t, probe.Snapshot().Window)
@@ -257,6 +335,8 @@ func TestRunCanBeRunAgain(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), time.Second)
 			var wg sync.WaitGroup
 			wg.Go(func() { _ = probe.Run(ctx) })
+			synctest.Wait()
+			require.Zero(t, probe.Overdue(), "though a byte was under way when the last Run ended")
 			sleep(999 * ms)
 			s := probe.Snapshot()
 			require.Equal(t, 95*ms, s.Net.Max)
@@ -264,9 +344,37 @@ func TestRunCanBeRunAgain(t *testing.T) {
 			wg.Wait()
 			stop()
 			require.Zero(t, probe.Snapshot().Net)
-			require.Zero(t, probe.Overdue(), "though a byte was under way at the end")
+			require.Zero(t, probe.Overdue())
 		}
 		require.Equal(t, int64(4), pipe.closes.Load())
+	})
+}
+
+func TestIOPipeServesInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := looplag.New(looplag.Config{Pipe: func() (io.ReadCloser, io.WriteCloser, error) {
+			r, w := io.Pipe()
+			return r, w, nil
+		}})
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = probe.Run(ctx) })
+		sleep(time.Minute - 1)
+		require.Equal(t, looplag.Dist{N: probe.Snapshot().Net.N, OK: true}, probe.Snapshot().Net)
+		wg.Wait()
+	})
+}
+
+func TestGOMAXPROCSIsReadAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+		sleep(10 * ms)
+		require.Equal(t, 3, probe.Snapshot().GOMAXPROCS)
+		runtime.GOMAXPROCS(5)
+		sleep(10 * ms)
+		require.Equal(t, 5, probe.Snapshot().GOMAXPROCS)
 	})
 }
 
@@ -339,6 +447,7 @@ func TestSnapshotAllocatesNothing(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = probe.Run(ctx) })
 	for !probe.Snapshot().Timer.OK {
+		runtime.Gosched()
 	}
 	require.Zero(t, testing.AllocsPerRun(1000, func() { probe.Snapshot() }), "with Run")
 	require.Zero(t, testing.AllocsPerRun(1000, func() { probe.Overdue() }))

@@ -48,7 +48,7 @@ type Dist struct {
 	N             uint64 // number of observations; below 100 P99 says little
 	P50, P90, P99 time.Duration
 	Max           time.Duration
-	OK            bool // false: not measured, the other fields are zero
+	OK            bool // false: nothing was measured, the other fields are zero
 }
 
 // STW says for how long the world was stopped, by kind.

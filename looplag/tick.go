@@ -10,11 +10,11 @@ type ticks struct {
 	last     time.Duration // when the last tick was
 	demand   int           // how many goroutines ran or wanted to at the last tick
 
-	silent  bool          // the tick orders no byte
-	ordered uint64        // how many bytes were
-	due     time.Duration // when the tick that ordered the last one was due
-	open    bool          // its arrival has not been noted
-	arrived time.Duration // when the last byte that was noted arrived
+	silent   bool          // the tick orders no byte
+	ordered  uint64        // how many bytes have been
+	orderDue time.Duration // when the tick that ordered the last one was due
+	open     bool          // the arrival of that one has not been noted
+	noted    time.Duration // when the last byte that was noted arrived
 }
 
 // begin starts a window, to be ended by end.
@@ -26,7 +26,7 @@ func (p *Probe) begin() *ticks {
 		sent: &p.sent, cgroup: group, every: p.cfg.Window / slots,
 	}
 	c.cpu.Store(&cpu)
-	t := &ticks{Probe: p, courier: c, interval: p.cfg.Interval, silent: true, last: now, arrived: now}
+	t := &ticks{Probe: p, courier: c, interval: p.cfg.Interval, silent: true, last: now, noted: now}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.record.tally.cpu = cpu
@@ -43,7 +43,7 @@ func (t *ticks) end() {
 	t.record.tally.cpu = CPU{}
 	t.record.restart(t.now())
 	t.view.Store(nil)
-	t.Probe.due.Store(0)
+	t.due.Store(0)
 	t.sent.Store(0)
 }
 
@@ -53,13 +53,13 @@ func (t *ticks) publish(s Snapshot) { t.view.Store(&s) }
 // holds up this goroutine in between makes it late.
 func (t *ticks) next() time.Duration {
 	due := t.last + t.interval
-	t.Probe.due.Store(int64(due))
+	t.due.Store(int64(due))
 	return due - t.now()
 }
 
 // tick notes how late it is and how late the last byte was, and publishes how the window looks now.
 func (t *ticks) tick() {
-	now, due := t.now(), time.Duration(t.Probe.due.Load())
+	now, due := t.now(), time.Duration(t.due.Load())
 	elapsed := now - t.last
 	var b trip
 	var arrived bool
@@ -76,8 +76,8 @@ func (t *ticks) tick() {
 	r.tally.cpu = *t.courier.cpu.Load()
 	r.tally.tracks[timerProbe].noteTimer(t.last, due, now)
 	if arrived {
-		r.tally.tracks[netProbe].noteByte(t.arrived, t.due, b.sent, b.arrived)
-		t.open, t.arrived = false, b.arrived
+		r.tally.tracks[netProbe].noteByte(t.noted, t.orderDue, b.sent, b.arrived)
+		t.open, t.noted = false, b.arrived
 	}
 	waiting := r.meter.gauge(runnable)
 	if waiting >= 0 {
@@ -91,14 +91,14 @@ func (t *ticks) tick() {
 	s := r.advance(now)
 	if t.open {
 		net := r.recent(netProbe)
-		net.noteByte(t.arrived, t.due, b.sent, b.arrived)
+		net.noteByte(t.noted, t.orderDue, b.sent, b.arrived)
 		s.Net = net.dist()
 	}
 	t.publish(s)
 	if !t.open && !t.silent {
-		t.open, t.due = true, due
+		t.open, t.orderDue = true, due
 		t.ordered++
-		t.courier.orders <- struct{}{} // there is room: the courier has delivered all that were ordered
+		t.courier.orders <- struct{}{} // there is room: the last order has been carried out
 	}
 }
 
@@ -109,8 +109,8 @@ func (t *ticks) waited(lag time.Duration, b trip, elapsed time.Duration) time.Du
 	if lag >= late {
 		waited = lag
 	}
-	if b.arrived-b.sent >= late {
-		waited += b.arrived - max(b.sent, t.last)
+	if wait := b.arrived - b.sent; wait >= late {
+		waited += wait
 	}
 	return min(waited, elapsed)
 }

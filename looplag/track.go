@@ -32,10 +32,9 @@ func (k *track) noteByte(from, due, sent, arrived time.Duration) {
 	// the same queue, which is as long then.
 	wait := arrived - sent
 	k.waits.add(wait, wait)
-	// A byte that was sent late because the tick was late would have waited at least until the tick, and so would all
+	// A byte that was sent late, because its tick was, would have waited at least until it was sent, and so would all
 	// that came in between: the longer the earlier, but no less than the byte. (Not the sum of both: had it been sent,
-	// it would have stood in the queue meanwhile.) A tick that is late by less than the resolution of timers was held
-	// back by nothing.
+	// it would have stood in the queue meanwhile.) Less than the resolution of timers is no delay.
 	longest, began := wait, sent
 	if sent-due >= late {
 		began = max(due, from)

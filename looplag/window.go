@@ -17,7 +17,7 @@ type mark struct {
 // (the width of a slot is rounded down).
 type marks struct {
 	ring  [slots + 2]mark
-	first int
+	first int // modulo the length of ring
 	n     int
 }
 
@@ -31,6 +31,6 @@ func (m *marks) push() *mark {
 
 // pop removes the oldest mark.
 func (m *marks) pop() {
-	m.first = (m.first + 1) % len(m.ring)
+	m.first++
 	m.n--
 }

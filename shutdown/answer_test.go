@@ -20,12 +20,15 @@ var writers = map[string]func(w http.ResponseWriter){
 	"nothing":     func(http.ResponseWriter) {},
 	"WriteHeader": func(w http.ResponseWriter) { w.WriteHeader(http.StatusTeapot) },
 	"Write":       func(w http.ResponseWriter) { w.Write([]byte("ok")) },
-	"WriteString": func(w http.ResponseWriter) { io.WriteString(w, "ok") },
-	"ReadFrom":    func(w http.ResponseWriter) { io.Copy(w, bytes.NewReader(make([]byte, 1<<20))) },
-	"Flush":       func(w http.ResponseWriter) { w.(http.Flusher).Flush() },
-	"FlushError":  func(w http.ResponseWriter) { must(http.NewResponseController(w).Flush()) },
-	"103 before":  func(w http.ResponseWriter) { w.WriteHeader(http.StatusEarlyHints); w.WriteHeader(http.StatusOK) },
-	"keep-alive":  func(w http.ResponseWriter) { w.Header().Set("Connection", "keep-alive") },
+	"WriteString": func(w http.ResponseWriter) { _, err := w.(io.StringWriter).WriteString("ok"); must(err) },
+	"ReadFrom": func(w http.ResponseWriter) {
+		_, err := w.(io.ReaderFrom).ReadFrom(bytes.NewReader(make([]byte, 1<<20)))
+		must(err)
+	},
+	"Flush":      func(w http.ResponseWriter) { w.(http.Flusher).Flush() },
+	"FlushError": func(w http.ResponseWriter) { must(http.NewResponseController(w).Flush()) },
+	"103 before": func(w http.ResponseWriter) { w.WriteHeader(http.StatusEarlyHints); w.WriteHeader(http.StatusOK) },
+	"keep-alive": func(w http.ResponseWriter) { w.Header().Set("Connection", "keep-alive") },
 }
 
 func must(err error) {
@@ -61,7 +64,7 @@ func TestHTTPAnnouncesThatItClosesHoweverTheAnswerIsWritten(t *testing.T) {
 }
 
 // final reads an answer and what comes before it, which does not say that it is the last.
-func (c *client) final() *http.Response {
+func (c *client) final() reply {
 	for {
 		r := c.answer()
 		if r.StatusCode >= http.StatusOK {
@@ -82,17 +85,15 @@ func TestHTTPLeavesUpgradesAlone(t *testing.T) {
 			w.WriteHeader(http.StatusSwitchingProtocols)
 			c, _, err := http.NewResponseController(w).Hijack()
 			must(err)
-			io.WriteString(c, "hello")
+			_, err = io.WriteString(c, "hello")
+			must(err)
 			time.Sleep(time.Second)
-			c.Close()
+			must(c.Close())
 		})}, p))
 		w.clients.Go(func() {
 			c := p.dial(t)
 			c.send("GET / HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: echo", "", "")
-			r, err := http.ReadResponse(c.r, nil)
-			require.NoError(t, err)
-			require.Equal(t, http.StatusSwitchingProtocols, r.StatusCode)
-			require.Equal(t, "Upgrade", r.Header.Get("Connection"))
+			require.Equal(t, reply{StatusCode: http.StatusSwitchingProtocols, Connection: "Upgrade"}, c.answer())
 			hello, err := io.ReadAll(c.r)
 			require.NoError(t, err)
 			require.Equal(t, "hello", string(hello))
@@ -142,26 +143,22 @@ func TestHTTPGivesHandlersTheMethodsThatNetHTTPDoes(t *testing.T) {
 			}
 			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: protocol == "HTTP/2.0"}
 			defer transport.CloseIdleConnections()
-			get := func(addr string) {
-				r, err := (&http.Client{Transport: transport}).Get("https://" + addr)
+			get := func(addr string) map[string]bool {
+				_, err := fetch(t.Context(), transport, "https://"+addr)
 				require.NoError(t, err)
-				require.NoError(t, r.Body.Close())
+				return <-seen
 			}
 
 			bare, ln := server(), listen(t)
-			served := make(chan struct{})
-			go func() {
-				defer close(served)
-				bare.ServeTLS(ln, "", "")
-			}()
-			get(ln.Addr().String())
+			served := make(chan error)
+			go func() { served <- bare.ServeTLS(ln, "", "") }()
+			want := get(ln.Addr().String())
 			require.NoError(t, bare.Close())
-			<-served
+			require.ErrorIs(t, <-served, http.ErrServerClosed)
 
 			s := serve(t, shutdown.Config{}, server(), listen(t))
-			get(s.addr)
+			require.Equal(t, want, get(s.addr))
 			require.NoError(t, s.stop())
-			require.Equal(t, <-seen, <-seen)
 		})
 	}
 }
@@ -174,7 +171,7 @@ func TestHTTPServesTheDefaultMuxIfTheServerHasNoHandler(t *testing.T) {
 			c := p.dial(t)
 			c.get()
 			require.Equal(t, http.StatusNotFound, c.answer().StatusCode)
-			c.Close()
+			require.NoError(t, c.Close())
 		})
 		w.requireDrain(t, 0)
 	})

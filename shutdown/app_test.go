@@ -41,8 +41,8 @@ func inWorld(t *testing.T, config shutdown.Config, f func(t *testing.T, w *world
 		app, err := shutdown.New(config)
 		require.NoError(t, err)
 		w.App = app
+		defer w.clients.Wait()
 		f(t, w)
-		w.clients.Wait()
 	})
 }
 
@@ -283,7 +283,7 @@ func TestAddPanicsOnceRunHasBeenCalledAndSoDoesASecondRun(t *testing.T) {
 	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
 		require.NoError(t, w.run())
 		require.PanicsWithValue(t, "shutdown: Add called after Run", func() { w.Add() })
-		require.PanicsWithValue(t, "shutdown: Run called twice", func() { w.Run(t.Context()) })
+		require.PanicsWithValue(t, "shutdown: Run called twice", func() { _ = w.Run(t.Context()) })
 	})
 }
 

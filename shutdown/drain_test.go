@@ -1,8 +1,6 @@
 package shutdown_test
 
 import (
-	"bufio"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -41,7 +39,7 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 func (p *pipes) dial(t *testing.T) *client {
 	ours, theirs := net.Pipe()
 	p.conns <- theirs
-	return &client{Conn: ours, r: bufio.NewReader(ours), t: t}
+	return newClient(t, ours)
 }
 
 // wait asks for an answer that takes some time.
@@ -60,7 +58,7 @@ func inSite(t *testing.T, f func(t *testing.T, w *world, p *pipes)) {
 			if d, err := time.ParseDuration(r.FormValue("wait")); err == nil {
 				time.Sleep(d)
 			}
-			io.WriteString(w, "ok")
+			w.Write([]byte("ok"))
 		})}, p))
 		f(t, w, p)
 	})
@@ -149,24 +147,54 @@ func TestDrainWaitsASecondForTheRestOfARequest(t *testing.T) {
 }
 
 func TestDrainGivesAConnectionWhoseAnswerDidNotSayCloseItsOwnIdleGrace(t *testing.T) {
-	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
-		p := newPipes()
-		w.Add(shutdown.HTTP("http", &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.(http.Flusher).Flush() // the header
-			<-shutdown.Stopping(r.Context())
-			time.Sleep(shutdown.IdleGrace / 2)
-		})}, p))
-		w.clients.Go(func() {
-			idle := p.dial(t)
-			idle.requireClosed()
+	for _, again := range []bool{false, true} {
+		inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+			p := newPipes()
+			w.Add(shutdown.HTTP("http", &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.(http.Flusher).Flush() // the header
+				time.Sleep(time.Second + shutdown.IdleGrace/2)
+			})}, p))
+			w.clients.Go(func() {
+				c := p.dial(t)
+				c.get()
+				require.False(t, c.answer().Close)
+				if again {
+					time.Sleep(shutdown.IdleGrace - 1)
+					c.get()
+					require.True(t, c.answer().Close)
+				}
+				c.requireClosed()
+			})
+			took := shutdown.IdleGrace * 3 / 2
+			if again {
+				took += time.Second + shutdown.IdleGrace/2 - 1
+			}
+			w.requireDrain(t, took)
 		})
+	}
+}
+
+// A lingerConn keeps the server busy for a while after each write.
+type lingerConn struct{ net.Conn }
+
+func (c lingerConn) Write(p []byte) (int, error) {
+	defer time.Sleep(10 * time.Millisecond)
+	return c.Conn.Write(p)
+}
+
+func TestDrainServesARequestThatComesBeforeTheServerSaysThatItsConnectionIsIdle(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, p *pipes) {
 		w.clients.Go(func() {
-			stream := p.dial(t)
-			stream.get()
-			require.False(t, stream.answer().Close)
-			stream.requireClosed()
+			time.Sleep(995 * time.Millisecond)
+			ours, theirs := net.Pipe()
+			p.conns <- lingerConn{theirs}
+			c := newClient(t, ours)
+			c.get()
+			require.False(t, c.answer().Close)
+			c.get() // at once, while the server is in its write until 5 ms after the stop
+			require.True(t, c.answer().Close)
 		})
-		w.requireDrain(t, shutdown.IdleGrace*3/2)
+		w.requireDrain(t, 15*time.Millisecond)
 	})
 }
 
@@ -175,7 +203,7 @@ func TestDrainWaitsForHandlersWhoseConnectionIsClosed(t *testing.T) {
 		w.clients.Go(func() {
 			c := p.dial(t)
 			c.wait(5 * time.Second)
-			c.Close()
+			require.NoError(t, c.Close())
 		})
 		w.requireDrain(t, 4*time.Second)
 	})
@@ -183,10 +211,8 @@ func TestDrainWaitsForHandlersWhoseConnectionIsClosed(t *testing.T) {
 		p := newPipes()
 		w.Add(shutdown.HTTP("http", &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, _, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				panic(err)
-			}
-			c.Close()
+			must(err)
+			must(c.Close())
 			time.Sleep(5 * time.Second)
 		})}, p))
 		w.clients.Go(func() { p.dial(t).get() })
@@ -256,8 +282,7 @@ func (l lateListener) Accept() (net.Conn, error) {
 
 func TestDrainReadsOnceMoreBeforeItClosesAnIdleConnection(t *testing.T) {
 	for _, comes := range []bool{true, false} {
-		unix, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
-		require.NoError(t, err)
+		unix := listenOn(t, "unix", filepath.Join(t.TempDir(), "socket"))
 		late := &lateConn{expired: make(chan struct{}), arrived: make(chan struct{})}
 		idle := make(chan struct{}, 2)
 		s := serve(t, shutdown.Config{}, &http.Server{
@@ -268,10 +293,7 @@ func TestDrainReadsOnceMoreBeforeItClosesAnIdleConnection(t *testing.T) {
 				}
 			},
 		}, lateListener{unix, late})
-		conn, err := net.Dial("unix", unix.Addr().String())
-		require.NoError(t, err)
-		defer conn.Close()
-		c := &client{Conn: conn, r: bufio.NewReader(conn), t: t}
+		c := dialTo(t, "unix", unix.Addr().String())
 		c.get()
 		require.False(t, c.answer().Close)
 		<-idle

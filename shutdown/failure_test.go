@@ -208,7 +208,7 @@ func TestKillIsNotTrusted(t *testing.T) {
 		defer close(never)
 		w.Add(shutdown.Component{
 			Name: "queue", StopTimeout: 3 * time.Second, Stop: never.fall,
-			Kill: func() error { return never.fall(nil) },
+			Kill: func() error { return never.fall(t.Context()) },
 		})
 		require.Equal(t, 124, shutdown.ExitCode(w.run()))
 		require.Equal(t, 5100*time.Millisecond, w.elapsed())
@@ -269,7 +269,7 @@ func TestPanicInAHookIsItsFailure(t *testing.T) {
 					c.Stop = boom
 				case "Kill":
 					c.Stop = never.fall
-					c.Kill = func() error { return boom(nil) }
+					c.Kill = func() error { return boom(t.Context()) }
 				}
 				w.Add(c, w.component("db", shutdown.Telemetry))
 				err := w.run()

@@ -1,7 +1,6 @@
 package shutdown
 
 import (
-	"io"
 	"net/http"
 	"time"
 )
@@ -47,9 +46,9 @@ func (c check) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	wrong := c()
 	if wrong == "" {
-		io.WriteString(w, "ok\n")
+		w.Write([]byte("ok\n"))
 		return
 	}
 	w.WriteHeader(http.StatusServiceUnavailable)
-	io.WriteString(w, wrong+"\n")
+	w.Write([]byte(wrong + "\n"))
 }

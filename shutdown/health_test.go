@@ -18,7 +18,7 @@ func (w *world) health() [3]string {
 	var answers [3]string
 	for i, h := range []http.Handler{w.Livez(), w.Readyz(), w.Startupz()} {
 		r := httptest.NewRecorder()
-		h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, "/", nil))
+		h.ServeHTTP(r, httptest.NewRequestWithContext(w.t.Context(), http.MethodGet, "/", nil))
 		answers[i] = r.Body.String()
 		require.Equal(w.t, answers[i] == "ok\n", r.Code == http.StatusOK)
 		require.Equal(w.t, answers[i] != "ok\n", r.Code == http.StatusServiceUnavailable)

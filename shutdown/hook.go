@@ -1,7 +1,9 @@
 package shutdown
 
 import (
+	"fmt"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +23,7 @@ type hook struct {
 	name      string // Start, Run, Stop, …
 	began     time.Time
 	goroutine atomic.Uint64 // its number, 0 until it runs
+	callers   []uintptr     // of Track, and nothing for others
 	done      chan struct{} // nil for tracked work
 
 	// Set before done is closed, read after it.
@@ -73,7 +76,9 @@ func (a *App) giveUp(hooks ...*hook) {
 	found := stacks.Of(allStacks, ids...)
 	for i, h := range hooks {
 		stack := found[ids[i]]
-		if len(stack) > oneStack {
+		if h.done == nil {
+			stack = trackedBy(h.callers)
+		} else if len(stack) > oneStack {
 			stack = append(stack[:oneStack:oneStack], "\n...\n"...)
 		}
 		a.mu.Lock()
@@ -86,5 +91,17 @@ func (a *App) giveUp(hooks ...*hook) {
 		a.mu.Unlock()
 		a.log.Error("shutdown: stuck", slog.String("component", h.component), slog.String("hook", h.name),
 			slog.Duration("after", h.age), slog.String("stack", string(stack)))
+	}
+}
+
+// trackedBy formats the callers of Track as a traceback does.
+func trackedBy(callers []uintptr) []byte {
+	text := []byte("tracked by\n")
+	for frames := runtime.CallersFrames(callers); ; {
+		f, more := frames.Next()
+		text = fmt.Appendf(text, "%s(...)\n\t%s:%d\n", f.Function, f.File, f.Line)
+		if !more {
+			return text
+		}
 	}
 }

@@ -51,7 +51,7 @@ func HTTP(name string, s *http.Server, ln net.Listener) Component {
 
 // httpServer serves and drains an http.Server. Server.Shutdown would drop the requests that it finds between their
 // first byte and their handler, and those on their way to connections that it closes as idle; it forgets hijacked
-// connections, and polls. So it is called only when every connection is in a handler and none of this can hurt.
+// connections, and polls. So it is called only when no client is to expect another answer and none of this can hurt.
 type httpServer struct {
 	server   *http.Server
 	handler  http.Handler // the server's own
@@ -140,7 +140,7 @@ func (h *httpServer) serve(w http.ResponseWriter, r *http.Request) {
 	c := r.Context().Value(connKey{}).(*conn)
 	c.begin(r.ProtoMajor)
 	defer c.end()
-	a := answer{ResponseWriter: w, leaving: &h.leaving}
+	a := answer{ResponseWriter: w, conn: c}
 	if r.ProtoMajor == 1 {
 		a1 := &answer1{a}
 		h.handler.ServeHTTP(a1, r)
@@ -179,8 +179,8 @@ func (h *httpServer) stop(ctx context.Context) error {
 	defer timer.Stop()
 	expired := ctx.Done()
 	for told := (time.Time{}); ; {
-		open, waiting, next := h.sweep(began, told, expired == nil)
-		if waiting == 0 && told.IsZero() {
+		left, open, next := h.sweep(began, told, expired == nil)
+		if open == 0 && told.IsZero() {
 			told = time.Now()
 			next = 0
 			ended, cancel := context.WithCancel(ctx)
@@ -188,7 +188,7 @@ func (h *httpServer) stop(ctx context.Context) error {
 			// It tells HTTP/2 connections to go away, and does not wait because its context has ended.
 			h.server.Shutdown(ended) //nolint:errcheck // its error is that end
 		}
-		if open == 0 {
+		if left == 0 {
 			break
 		}
 		timer.Reset(next)
@@ -205,21 +205,21 @@ func (h *httpServer) stop(ctx context.Context) error {
 	return nil
 }
 
-// sweep ends the wait of connections whose time is up. It returns how many connections there are, how many of them wait for
-// a request in HTTP/1, and when the time of the next is up.
-func (h *httpServer) sweep(began, told time.Time, expired bool) (open, waiting int, next time.Duration) {
+// sweep ends the wait of connections whose time is up. It returns how many connections are left, how many of them are open to
+// another request in HTTP/1, and when the time of the next is up.
+func (h *httpServer) sweep(began, told time.Time, expired bool) (left, open int, next time.Duration) {
 	now := time.Now()
 	next = time.Hour
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c := range h.conns {
-		left, waits := c.expire(now, began, told, expired)
-		next = min(next, left)
-		if waits {
-			waiting++
+		wait, again := c.expire(now, began, told, expired)
+		next = min(next, wait)
+		if again {
+			open++
 		}
 	}
-	return len(h.conns), waiting, next
+	return len(h.conns), open, next
 }
 
 func (h *httpServer) admit(nc net.Conn) net.Conn {
@@ -256,7 +256,7 @@ func (h *httpServer) kill() error {
 	h.mu.Unlock()
 	// These first: a *tls.Conn takes its time to say goodbye, but not on a connection that is closed.
 	for _, c := range conns {
-		c.Close()
+		c.Close() //nolint:errcheck // what matters is that it is gone
 	}
 	if err := h.server.Close(); !errors.Is(err, net.ErrClosed) {
 		return err

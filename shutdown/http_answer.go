@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
 )
 
 // answer is the server's own http.ResponseWriter, but for the header "Connection: close" that it adds at the last moment
@@ -15,8 +14,8 @@ import (
 // It and the two types on it have the methods of what net/http gives to handlers, so that these find what they look for.
 type answer struct {
 	http.ResponseWriter
-	leaving *atomic.Bool
-	begun   bool // the header has been written
+	conn  *conn
+	begun bool // the header has been written
 }
 
 // announce is called before anything that writes the header.
@@ -25,8 +24,11 @@ func (a *answer) announce(code int) {
 		return
 	}
 	a.begun = true
-	if a.leaving.Load() {
+	// In this order: a drain that finds no keepAlive can be sure that the header says close.
+	a.conn.keepAlive.Store(true)
+	if a.conn.server.leaving.Load() {
 		a.Header().Set("Connection", "close")
+		a.conn.keepAlive.Store(false)
 	}
 }
 

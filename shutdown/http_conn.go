@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +29,10 @@ const (
 type conn struct {
 	net.Conn
 	server *httpServer
+
+	// keepAlive tells that the header of the last answer has gone out without "Connection: close". Its client expects the
+	// connection to stay open, from a moment that comes before the server says that it is idle.
+	keepAlive atomic.Bool
 
 	mu       sync.Mutex // guards the following; nothing is waited for under it
 	state    connState
@@ -69,6 +74,7 @@ func (c *conn) begin(protoMajor int) {
 	c.requests++
 	c.state = busy
 	c.streams = protoMajor > 1
+	c.keepAlive.Store(false)
 	c.recallLocked()
 	c.mu.Unlock()
 	c.server.notify()
@@ -94,17 +100,21 @@ func (c *conn) wait() {
 }
 
 // expire sees to it that the connection is read from a last time, if it has waited for a request for long enough. Otherwise
-// it returns how much time that has left. It reports whether the connection waits for one in HTTP/1.
+// it returns how much time that has left. It reports whether the connection may receive another request in HTTP/1.
 //
 // began is when the drain did, and told when HTTP/2 connections were told to go away, zero if they have not been.
-func (c *conn) expire(now, began, told time.Time, expired bool) (left time.Duration, waits bool) {
+func (c *conn) expire(now, began, told time.Time, expired bool) (left time.Duration, open bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	left = time.Hour
-	if c.state == busy || c.closed || c.streams && told.IsZero() {
+	switch {
+	case c.closed:
 		return left, false
-	}
-	if c.lastCall { // the reader is about to see
+	case c.state == busy:
+		return left, c.keepAlive.Load() && !c.streams
+	case c.streams && told.IsZero():
+		return left, false
+	case c.lastCall: // the reader is about to see
 		return left, !c.streams
 	}
 	grace, from := IdleGrace, began

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log"
 	"log/slog"
@@ -36,9 +37,11 @@ type site struct {
 	over chan error // what Run returned
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t *testing.T) net.Listener { t.Helper(); return listenOn(t, "tcp", "127.0.0.1:0") }
+
+func listenOn(t *testing.T, network, addr string) net.Listener {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := new(net.ListenConfig).Listen(t.Context(), network, addr)
 	require.NoError(t, err)
 	return ln
 }
@@ -79,10 +82,15 @@ func (s *site) stop() error {
 // dial opens a connection to the site.
 func (s *site) dial(t *testing.T) *client {
 	t.Helper()
-	c, err := net.Dial("tcp", s.addr)
+	return dialTo(t, "tcp", s.addr)
+}
+
+func dialTo(t *testing.T, network, addr string) *client {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), network, addr)
 	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
-	return &client{Conn: c, r: bufio.NewReader(c), t: t}
+	t.Cleanup(func() { _ = c.Close() })
+	return newClient(t, c)
 }
 
 // client is one end of a connection.
@@ -90,6 +98,10 @@ type client struct {
 	net.Conn
 	r *bufio.Reader
 	t *testing.T
+}
+
+func newClient(t *testing.T, c net.Conn) *client {
+	return &client{Conn: c, r: bufio.NewReader(c), t: t}
 }
 
 func (c *client) send(lines ...string) {
@@ -100,16 +112,41 @@ func (c *client) send(lines ...string) {
 
 func (c *client) get() { c.t.Helper(); c.send("GET / HTTP/1.1", "Host: x", "", "") }
 
-// answer reads an answer with its body.
-func (c *client) answer() *http.Response {
+// reply is what a server has answered.
+type reply struct {
+	StatusCode int
+	Close      bool // as the answer has it
+	Connection string
+	Body       string
+}
+
+// answer reads an answer.
+func (c *client) answer() reply {
 	c.t.Helper()
 	r, err := http.ReadResponse(c.r, nil)
 	require.NoError(c.t, err)
-	body, err := io.ReadAll(r.Body)
-	require.NoError(c.t, err)
-	require.NoError(c.t, r.Body.Close())
-	r.Body = io.NopCloser(strings.NewReader(string(body)))
-	return r
+	defer func() { _ = r.Body.Close() }()
+	a := reply{StatusCode: r.StatusCode, Close: r.Close, Connection: r.Header.Get("Connection")}
+	if r.StatusCode != http.StatusSwitchingProtocols {
+		body, err := io.ReadAll(r.Body)
+		require.NoError(c.t, err)
+		a.Body = string(body)
+	}
+	return a
+}
+
+// fetch gets a URL.
+func fetch(ctx context.Context, transport http.RoundTripper, url string) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	answer, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		return "", err
+	}
+	body, err := io.ReadAll(answer.Body)
+	return string(body), errors.Join(err, answer.Body.Close())
 }
 
 // requireClosed waits for the other end to close.
@@ -130,7 +167,7 @@ func (g gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.Context().Err(); err != nil {
 		panic("the context of a request in flight has ended: " + err.Error())
 	}
-	io.WriteString(w, "ok")
+	w.Write([]byte("ok"))
 }
 
 var quiet = log.New(io.Discard, "", 0)
@@ -155,11 +192,11 @@ func TestHTTPAnswersRequestsInFlightAndAnnouncesThatItCloses(t *testing.T) {
 func requireRefused(t *testing.T, network, addr string) {
 	t.Helper()
 	for {
-		c, err := net.Dial(network, addr)
+		c, err := new(net.Dialer).DialContext(t.Context(), network, addr)
 		if err != nil {
 			return
 		}
-		c.Close()
+		require.NoError(t, c.Close())
 	}
 }
 
@@ -168,7 +205,7 @@ func TestHTTPAcceptsRequestsDuringTheDrainDelayAndAnnouncesThatItCloses(t *testi
 		if r.URL.Path == "/wait" {
 			<-shutdown.Stopping(r.Context())
 		}
-		io.WriteString(w, "ok")
+		w.Write([]byte("ok"))
 	})
 	announced := make(chan struct{})
 	s := serve(t, shutdown.Config{DrainDelay: time.Second}, &http.Server{Handler: handler}, listen(t),
@@ -184,7 +221,7 @@ func TestHTTPAcceptsRequestsDuringTheDrainDelayAndAnnouncesThatItCloses(t *testi
 		if after.answer().Close {
 			break
 		}
-		after.Close()
+		require.NoError(t, after.Close())
 	}
 	before.get()
 	require.True(t, before.answer().Close)
@@ -198,13 +235,12 @@ func TestHTTPServesConnectionsThatWereStillInTheQueue(t *testing.T) {
 			if network == "unix" {
 				addr = filepath.Join(t.TempDir(), "socket")
 			}
-			ln, err := net.Listen(network, addr)
-			require.NoError(t, err)
+			ln := listenOn(t, network, addr)
 			// The first connection keeps Serve from accepting the others.
 			accepted, goOn := make(chan struct{}), make(chan struct{})
 			var once sync.Once
 			server := &http.Server{
-				Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }),
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok")) }),
 				ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 					once.Do(func() { close(accepted) })
 					<-goOn
@@ -216,11 +252,9 @@ func TestHTTPServesConnectionsThatWereStillInTheQueue(t *testing.T) {
 				shutdown.Component{Name: "announced", Phase: shutdown.Announce, Stop: func(context.Context) error { close(stopping); return nil }})
 			var clients []*client
 			for range 10 {
-				c, err := net.Dial(network, ln.Addr().String())
-				require.NoError(t, err)
-				defer c.Close()
-				clients = append(clients, &client{Conn: c, r: bufio.NewReader(c), t: t})
-				clients[len(clients)-1].get()
+				c := dialTo(t, network, ln.Addr().String())
+				c.get()
+				clients = append(clients, c)
 			}
 			<-accepted
 			s.Shutdown(nil)
@@ -324,25 +358,24 @@ func TestHTTPStreamsEndWithStopping(t *testing.T) {
 	s := serve(t, shutdown.Config{}, &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
-			io.WriteString(w, "data: first\n\n")
+			w.Write([]byte("data: first\n\n"))
 			w.(http.Flusher).Flush()
 			<-shutdown.Stopping(r.Context())
-			io.WriteString(w, "data: last\n\n")
+			w.Write([]byte("data: last\n\n"))
 		}),
 	}, listen(t))
-	r, err := http.Get("http://" + s.addr)
-	require.NoError(t, err)
-	defer r.Body.Close()
-	body := bufio.NewReader(r.Body)
-	line, err := body.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "data: first\n", line)
+	c := s.dial(t)
+	c.get()
+	for line := ""; line != "data: first\n"; {
+		var err error
+		line, err = c.r.ReadString('\n')
+		require.NoError(t, err)
+	}
 	s.Shutdown(nil)
-	rest, err := io.ReadAll(body)
+	rest, err := io.ReadAll(c.r)
 	require.NoError(t, err)
-	require.Equal(t, "\ndata: last\n\n", string(rest))
+	require.Contains(t, string(rest), "data: last\n")
 	require.NoError(t, <-s.over)
-	http.DefaultClient.CloseIdleConnections()
 }
 
 func TestTrackIsAllowedToRequestsInFlight(t *testing.T) {
@@ -400,7 +433,7 @@ func TestHTTPCallsTheServersOwnHooks(t *testing.T) {
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			for _, name := range []string{"base", "conn", "run"} {
-				io.WriteString(w, r.Context().Value(named{name}).(string))
+				w.Write([]byte(r.Context().Value(named{name}).(string)))
 			}
 		}),
 		BaseContext: func(net.Listener) context.Context {
@@ -420,9 +453,7 @@ func TestHTTPCallsTheServersOwnHooks(t *testing.T) {
 	go func() { over <- app.Run(context.WithValue(t.Context(), named{"run"}, "run")) }()
 	c := (&site{addr: ln.Addr().String()}).dial(t)
 	c.get()
-	body, err := io.ReadAll(c.answer().Body)
-	require.NoError(t, err)
-	require.Equal(t, "base conn run", string(body))
+	require.Equal(t, "base conn run", c.answer().Body)
 	app.Shutdown(nil)
 	require.NoError(t, <-over)
 	<-onShutdown
@@ -462,7 +493,7 @@ func TestHTTPServerThatCannotServeStopsTheApp(t *testing.T) {
 
 func TestHTTPPanicsWithoutServerOrListener(t *testing.T) {
 	ln := listen(t)
-	defer ln.Close()
+	defer func() { require.NoError(t, ln.Close()) }()
 	require.PanicsWithValue(t, "shutdown: HTTP needs a server and a listener", func() { shutdown.HTTP("a", nil, ln) })
 	require.PanicsWithValue(t, "shutdown: HTTP needs a server and a listener", func() { shutdown.HTTP("a", &http.Server{}, nil) })
 }
@@ -505,12 +536,7 @@ func TestHTTPServesTLSAndDrainsHTTP2(t *testing.T) {
 			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: protocol == "HTTP/2.0"}
 			defer transport.CloseIdleConnections()
 			get := func(path string) error {
-				r, err := (&http.Client{Transport: transport}).Get("https://" + s.addr + path)
-				if err != nil {
-					return err
-				}
-				defer r.Body.Close()
-				_, err = io.Copy(io.Discard, r.Body)
+				_, err := fetch(t.Context(), transport, "https://"+s.addr+path)
 				return err
 			}
 			require.NoError(t, get("/"), "and the connection stays open")
@@ -541,9 +567,8 @@ func TestHTTPTellsIdleHTTP2ConnectionsToGoAway(t *testing.T) {
 		received.Conn = c
 		return &received, err
 	}
-	r, err := (&http.Client{Transport: transport}).Get("http://" + s.addr)
+	_, err := fetch(t.Context(), transport, "http://"+s.addr)
 	require.NoError(t, err)
-	require.NoError(t, r.Body.Close())
 	require.NotContains(t, received.frames(), goAway)
 	require.NoError(t, s.stop())
 	for !received.over.Load() { // the end of the connection takes a moment to arrive

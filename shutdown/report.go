@@ -41,7 +41,8 @@ type Step struct {
 	Err error
 	// Stuck tells that it had not returned in time, nor after its component's context had ended.
 	Stuck bool
-	// Stack has the stacks of its goroutine and of those which that had started, if it is Stuck.
+	// Stack has the stacks of its goroutine and of those which that had started, if it is Stuck. For tracked work it
+	// has the callers of Track.
 	Stack []byte
 }
 
@@ -119,12 +120,15 @@ func (r *Report) Error() string {
 	if r.Forced != nil {
 		fmt.Fprintf(&b, "; forced by signal %v after %v", r.Forced, r.Took)
 	}
+	told := r.Cause == nil
 	for _, s := range r.Steps {
 		switch {
 		case s.Stuck:
 			fmt.Fprintf(&b, "\n%s (%v): %s is stuck after %v\n\t", s.Component, s.Phase, s.Hook, s.Took)
 			b.WriteString(strings.ReplaceAll(strings.TrimSpace(string(s.Stack)), "\n", "\n\t"))
-		case s.Err != nil && s.Err != r.Cause:
+		case !told && errors.Is(s.Err, r.Cause):
+			told = true // by the first line
+		case s.Err != nil:
 			fmt.Fprintf(&b, "\n%s (%v): %s: %v", s.Component, s.Phase, s.Hook, s.Err)
 		}
 	}

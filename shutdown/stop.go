@@ -124,7 +124,7 @@ func (a *App) take(base context.Context, t *turn, at Phase, left time.Duration) 
 type parting struct{ grace, kill time.Duration }
 
 func split(d time.Duration) parting {
-	kill := d * killWait / (killAfter + killWait)
+	kill := min(killWait, d/10)
 	return parting{grace: d - kill, kill: kill}
 }
 

@@ -3,11 +3,10 @@ package shutdown
 import (
 	"context"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/grove-go/grove/internal/stacks"
 )
 
 // tracker counts the work that somebody has promised to finish.
@@ -22,14 +21,17 @@ type tracker struct {
 // Track makes the stop wait, in [InFlight], for a piece of work that is no request: call done when it has ended, once
 // or more often. The name tells it apart in a report. Once intake is closed the work must not be begun: Track returns
 // [ErrStopping], unless ctx is that of a request served by [HTTP] that is still in flight. Track does not wait, and
-// it does not matter whether ctx has ended. The goroutine that calls it is the one whose stack a report shows.
+// it does not matter whether ctx has ended. If the work is stuck the report tells who called Track.
 func (a *App) Track(ctx context.Context, name string) (done func(), err error) {
-	h := &hook{component: name, phase: InFlight, name: "Track", began: time.Now()}
-	h.goroutine.Store(stacks.ID())
+	// The number of the goroutine would lead to the stack where it hangs, but costs a walk over the one it has now.
+	var callers [8]uintptr
+	n := runtime.Callers(2, callers[:])
+	h := &hook{component: name, phase: InFlight, name: "Track", began: time.Now(), callers: callers[:n]}
 	t := &a.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over || t.refused && !requestInFlight(ctx) {
+	accepted := !t.refused || ctx.Value(appKey{}) == a && requestInFlight(ctx)
+	if t.over || !accepted {
 		return nil, ErrStopping
 	}
 	if t.work == nil {

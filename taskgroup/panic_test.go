@@ -324,7 +324,7 @@ func TestPanicOfATaskIsNotLostWhenTheBodyExits(t *testing.T) {
 func TestPanicOfATaskIsNotLostWhenTheLoopBodyExits(t *testing.T) {
 	received, panicked := make(chan struct{}), make(chan struct{})
 	e := end(func() error {
-		for range taskgroup.Stream(t.Context(), 2, slices.Values([]int{1, 2}), func(_ context.Context, i int) (int, error) {
+		for _, err := range taskgroup.Stream(t.Context(), 2, slices.Values([]int{1, 2}), func(_ context.Context, i int) (int, error) {
 			if i == 2 {
 				<-received
 				defer close(panicked)
@@ -332,6 +332,7 @@ func TestPanicOfATaskIsNotLostWhenTheLoopBodyExits(t *testing.T) {
 			}
 			return i, nil
 		}) {
+			require.NoError(t, err)
 			close(received)
 			<-panicked
 			goexit()

@@ -1,0 +1,13 @@
+package bench
+
+// What each shape's peers are.
+var (
+	Spawners       = spawners
+	Limiters       = limiters
+	Maps           = maps
+	ForEachs       = forEachs
+	Streams        = streams
+	OrderedStreams = orderedStreams
+	Firsts         = firsts
+	Coalescers     = coalescers
+)

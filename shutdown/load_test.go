@@ -1,0 +1,123 @@
+package shutdown_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grove-go/grove/shutdown"
+)
+
+func echo(w http.ResponseWriter, r *http.Request) { w.(io.ReaderFrom).ReadFrom(r.Body) } //nolint:errcheck // the client will notice
+
+// load is clients that send one request after the other for as long as they can connect.
+type load struct {
+	clients  sync.WaitGroup
+	answered atomic.Int32
+	enough   chan struct{} // closed when there have been so many answers that the server may stop
+
+	mu   sync.Mutex
+	lost map[time.Time]error // by when the request was sent
+}
+
+func startLoad(ctx context.Context, addr string, keepAlive bool, enough int32) *load {
+	l := &load{enough: make(chan struct{}), lost: make(map[time.Time]error)}
+	for range 16 {
+		l.clients.Go(func() {
+			transport := &http.Transport{DisableKeepAlives: !keepAlive}
+			defer transport.CloseIdleConnections()
+			client := &http.Client{Transport: transport}
+			for n := 0; ; n++ {
+				sent, err := post(ctx, client, addr, fmt.Sprint("request ", n))
+				if refused := (*net.OpError)(nil); errors.As(err, &refused) && refused.Op == "dial" {
+					return
+				}
+				if err != nil {
+					l.mu.Lock()
+					l.lost[sent] = err
+					l.mu.Unlock()
+					return
+				}
+				if l.answered.Add(1) == enough {
+					close(l.enough)
+				}
+			}
+		})
+	}
+	return l
+}
+
+// post sends a request that no client repeats by itself, and returns when it had been sent, or could not be.
+func post(ctx context.Context, c *http.Client, addr, body string) (sent time.Time, err error) {
+	wrote := make(chan time.Time, 1)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { wrote <- time.Now() },
+	})
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr, struct{ io.Reader }{strings.NewReader(body)})
+	if err != nil {
+		return sent, err
+	}
+	r.ContentLength = int64(len(body))
+	answer, err := c.Do(r)
+	select {
+	case sent = <-wrote:
+	default:
+		sent = time.Now()
+	}
+	if err != nil {
+		return sent, err
+	}
+	echoed, err := io.ReadAll(answer.Body)
+	if err == nil && string(echoed) != body {
+		err = fmt.Errorf("sent %q, received %q", body, echoed)
+	}
+	return sent, errors.Join(err, answer.Body.Close())
+}
+
+// requireNothingLost waits for the clients of a server that was asked to stop at some time. What they sent later than
+// IdleGrace after that, because the machine was busy, they sent on connections that may have been closed.
+func (l *load) requireNothingLost(t *testing.T, stopped time.Time) {
+	t.Helper()
+	l.clients.Wait()
+	for sent, err := range l.lost {
+		after := sent.Sub(stopped)
+		require.GreaterOrEqual(t, after, shutdown.IdleGrace, "lost a request: %v", err)
+		t.Logf("sent too late, after %v: %v", after, err)
+	}
+}
+
+func TestHTTPLosesNoRequestAndEndsWithTheLastOne(t *testing.T) {
+	for _, keepAlive := range []bool{true, false} {
+		var lags []time.Duration
+		for range 20 {
+			var last atomic.Int64
+			ln := listen(t)
+			s := serve(t, shutdown.Config{}, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				echo(w, r)
+				last.Store(time.Now().UnixNano())
+			})}, ln)
+			l := startLoad(t.Context(), s.addr, keepAlive, 200)
+			<-l.enough
+			stopped := time.Now()
+			require.NoError(t, s.stop())
+			lags = append(lags, time.Since(time.Unix(0, last.Load())))
+			l.requireNothingLost(t, stopped)
+		}
+		slices.Sort(lags)
+		t.Logf("keep-alive %v: from the last request to the end of the drain: %v", keepAlive, lags)
+		// The machine may have been busy with something else in any of them, but not in every one.
+		require.Less(t, lags[0], 5*time.Millisecond)
+	}
+}
