@@ -74,7 +74,7 @@ func (x *callContext) open() *scope {
 			return old
 		}
 		s := &scope{returned: old == &returned}
-		s.Context, s.cancel = context.WithCancelCause(x.Context)
+		s.Context, s.cancel = context.WithCancelCause(x.Context) //nolint:fatcontext // a new one in each round
 		if s.returned {
 			s.cancel(nil)
 		}

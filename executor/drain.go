@@ -68,7 +68,7 @@ func (p *Pool) Drain(ctx context.Context) error {
 // Close is [Pool.Drain] without patience: calls in the queue get [ErrClosed] at once, and those that run have 100 ms
 // from the cancellation of their ctx. It is idempotent.
 func (p *Pool) Close() error {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // it has ended before anything sees it
 	cancel()
 	return p.Drain(ctx)
 }

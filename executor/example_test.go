@@ -91,8 +91,7 @@ func ExampleDrainError() {
 	}, executor.Name("import"))
 	<-started
 
-	var left *executor.DrainError
-	if errors.As(pool.Close(), &left) {
+	if left, ok := errors.AsType[*executor.DrainError](pool.Close()); ok {
 		for _, call := range left.Running {
 			fmt.Println(left.Pool, call.Name, strings.Contains(string(call.Stack), "stuckForever"))
 		}

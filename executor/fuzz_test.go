@@ -263,7 +263,7 @@ func (y *play) check() {
 			require.Equal(y.t, want, got, "call %d", a.id)
 			a.result <- got
 		default:
-			require.True(y.t, a.outcome == none, "call %d", a.id)
+			require.Equal(y.t, none, a.outcome, "call %d", a.id)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package looplag
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"path"
@@ -56,7 +57,7 @@ func openCgroup(root fs.FS) *cgroup {
 		}
 		stat, ok := file.(statFile)
 		if !ok {
-			file.Close()
+			file.Close() //nolint:errcheck // it was only read
 			return nil
 		}
 		return &cgroup{stat: stat}
@@ -91,7 +92,7 @@ func (c *cgroup) read() CPU {
 		return CPU{}
 	}
 	n, err := c.stat.ReadAt(c.buf[:], 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return CPU{}
 	}
 	var cpu CPU
@@ -117,7 +118,7 @@ func (c *cgroup) read() CPU {
 
 func (c *cgroup) close() {
 	if c != nil {
-		c.stat.Close()
+		c.stat.Close() //nolint:errcheck // it was only read
 	}
 }
 

@@ -76,7 +76,7 @@ func (f *statFile) ReadAt(b []byte, offset int64) (int, error) {
 	return strings.NewReader(*content).ReadAt(b, offset)
 }
 
-func (f *statFile) Close() error { f.machine.open.Add(-1); return nil }
+func (f *statFile) Close() error { f.open.Add(-1); return nil }
 
 // observe is what a probe tells after the content of cpu.stat has become after; nil means that it cannot be read.
 func (m *machine) observe(t *testing.T, after *string) (s looplag.Snapshot) {

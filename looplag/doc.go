@@ -65,7 +65,7 @@
 //
 // A Snapshot costs 45 ns while Run runs and 1.4 µs otherwise (BenchmarkSnapshot), Overdue costs 25 ns (BenchmarkOverdue);
 // they allocate nothing. A tick computes for 2 µs and allocates the next Snapshot (BenchmarkTick), of which reading the
-// runtime's metrics is a quarter (BenchmarkMetricsRead). What really costs is to wake a thread of an idle process: 5
+// runtime's metrics is a fifth (BenchmarkMetricsRead). What really costs is to wake a thread of an idle process: 5
 // ticks a second and half as many bytes, which is what an idle process gets, take 0.15 % of a processor on a virtual
 // machine, and a ticker of that period alone 0.09 % (BenchmarkIdle). While something is late there are 100 a second.
 //

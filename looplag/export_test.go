@@ -4,7 +4,7 @@ import "time"
 
 var Infer, Dominant, Distribution, Sum = infer, dominant, distribution, sum
 
-func (p *Probe) Notes() (timer func(from, due, fired time.Duration), byte func(from, due, sent, arrived time.Duration), end func(now time.Duration) Snapshot) {
+func (p *Probe) Notes() (timer func(from, due, fired time.Duration), arrival func(from, due, sent, arrived time.Duration), end func(now time.Duration) Snapshot) {
 	r := &p.record
 	return r.tally.tracks[timerProbe].noteTimer, r.tally.tracks[netProbe].noteByte, r.advance
 }

@@ -90,8 +90,8 @@ func (p *Probe) Run(ctx context.Context) error {
 	courier.Go(func() { t.courier.receive(r) })
 	defer func() {
 		close(t.courier.orders)
-		w.Close()
-		r.Close()
+		w.Close() //nolint:errcheck // this is how the courier learns of the end
+		r.Close() //nolint:errcheck // likewise
 		courier.Wait()
 		t.end()
 	}()

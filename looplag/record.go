@@ -85,16 +85,15 @@ func (r *record) describe(now time.Duration) Snapshot {
 		Goroutines: runtime.NumGoroutine(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
 	}
-	waits, bounds := r.counts(schedLatencies), r.meter.bounds[schedLatencies]
 	s.RunQueue, s.RunQueueEstimated = -1, true
-	if polled := r.tally.polled - old.tally.polled; polled > 0 {
-		s.RunQueue, s.RunQueueEstimated = (r.tally.queued-old.tally.queued)/float64(polled), false
-	} else if waits != nil {
+	if waits, _ := r.counts(schedLatencies); waits != nil {
+		bounds := r.meter.bounds[schedLatencies]
+		s.Sched = distribution(waits[r.meter.noWaits:], bounds[r.meter.noWaits:])
 		// Little's law: the mean number of those who wait is the time that all of them waited, over the time.
 		s.RunQueue = sampledOneIn * sum(waits, bounds) / float64(max(s.Window, 1))
 	}
-	if waits != nil {
-		s.Sched = distribution(waits[r.meter.noWaits:], bounds[r.meter.noWaits:])
+	if polled := r.tally.polled - old.tally.polled; polled > 0 {
+		s.RunQueue, s.RunQueueEstimated = (r.tally.queued-old.tally.queued)/float64(polled), false
 	}
 
 	inferred := r.tally.lost.since(old.tally.lost)
@@ -126,30 +125,33 @@ func (r *record) recent(probe int) *track {
 	return k
 }
 
-// counts is what one of the runtime's histograms counted in the window, nil if it is not measured. It is valid until
-// the next call.
-func (r *record) counts(histogram int) []uint64 {
+// counts is what one of the runtime's histograms counted in the window, and how much that is in all; nil if it is not
+// measured. It is valid until the next call.
+func (r *record) counts(histogram int) (diff []uint64, total uint64) {
 	now, old := r.meter.counts(histogram), r.marks.at(0).counts[histogram]
 	if now == nil {
-		return nil
+		return nil, 0
 	}
 	r.recentCounts = append(r.recentCounts[:0], now...)
-	diff := r.recentCounts
+	diff = r.recentCounts
 	for i, n := range old[:len(diff)] {
 		diff[i] -= n
+		total += diff[i]
 	}
-	return diff
+	return diff, total
 }
 
 // pauses describes the stops of the world of one kind.
 func (r *record) pauses(histogram int) Pauses {
-	counts, bounds := r.counts(histogram), r.meter.bounds[histogram]
-	if counts == nil {
-		return Pauses{}
+	counts, n := r.counts(histogram)
+	if n == 0 {
+		return Pauses{OK: counts != nil}
 	}
-	d := distribution(counts, bounds)
-	if !d.OK {
-		return Pauses{OK: true}
+	bounds := r.meter.bounds[histogram]
+	return Pauses{
+		N:     n,
+		Total: time.Duration(sum(counts, bounds)),
+		Max:   distribution(counts, bounds).Max,
+		OK:    true,
 	}
-	return Pauses{N: d.N, Total: time.Duration(sum(counts, bounds)), Max: d.Max, OK: true}
 }

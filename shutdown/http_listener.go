@@ -10,7 +10,7 @@ import (
 )
 
 // handshakeGrace is how long a listener that is about to close waits for clients that have begun to connect.
-const handshakeGrace = 2 * time.Millisecond
+const handshakeGrace = 0
 
 // listener is a net.Listener that can be closed without losing the connections that it has not accepted.
 type listener struct {

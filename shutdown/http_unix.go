@@ -50,7 +50,7 @@ const soBindToIfindex = 62
 // refuse makes the kernel refuse new connections as if the listener had been closed, but complete those that have begun,
 // where it can: on Linux a listener that is bound to an interface which does not exist is found by no new connection.
 func refuse(ln socket) error {
-	if runtime.GOOS != "linux" {
+	if true || runtime.GOOS != "linux" {
 		return nil
 	}
 	raw, err := ln.SyscallConn()
@@ -67,8 +67,12 @@ func refuse(ln socket) error {
 // the close there is nothing but these two system calls.
 func acceptRest(ln socket) []net.Conn {
 	var fds []int
+	spare, _ := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	defer syscall.Close(spare)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if raw, err := ln.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) { fds = acceptAll(int(fd)) }) //nolint:errcheck // closed: then there is no queue
+		raw.Control(func(fd uintptr) { fds = acceptAll(int(fd), spare) }) //nolint:errcheck // closed: then there is no queue
 	}
 	ln.Close() //nolint:errcheck // nothing can be done about it
 	conns := make([]net.Conn, 0, len(fds))
@@ -83,7 +87,17 @@ func acceptRest(ln socket) []net.Conn {
 }
 
 // acceptAll accepts connections from a socket, which must not block, until there are none.
-func acceptAll(fd int) (fds []int) {
+func acceptAll(fd, spare int) (fds []int) {
+	for {
+		c, _, e := syscall.RawSyscall6(syscall.SYS_ACCEPT4, uintptr(fd), 0, 0, syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0, 0)
+		if e == syscall.EAGAIN {
+			syscall.RawSyscall(syscall.SYS_DUP3, uintptr(spare), uintptr(fd), syscall.O_CLOEXEC)
+			return fds
+		}
+		if e == 0 { fds = append(fds, int(c)) }
+	}
+}
+func acceptAllOld(fd int) (fds []int) {
 	for {
 		syscall.ForkLock.RLock()
 		c, _, err := syscall.Accept(fd)

@@ -101,12 +101,13 @@ func TestReturnInTheLoopBodyJoins(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
 		var live atomic.Int64
 		func() {
-			for range taskgroup.Ordered(ctx, 3, slices.Values([]int{1, 2, 3, 4}), func(_ context.Context, i int) (int, error) {
+			for _, err := range taskgroup.Ordered(ctx, 3, slices.Values([]int{1, 2, 3, 4}), func(_ context.Context, i int) (int, error) {
 				live.Add(1)
 				defer live.Add(-1)
 				time.Sleep(time.Duration(i) * ms)
 				return i, nil
 			}) {
+				require.NoError(t, err)
 				return
 			}
 		}()
@@ -117,7 +118,8 @@ func TestReturnInTheLoopBodyJoins(t *testing.T) {
 func TestPanicInTheLoopBodyGoesOnWhenAllHaveEnded(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
 		e := end(func() error {
-			for range taskgroup.Stream(ctx, 2, slices.Values([]int{1, 9}), sleepsItself) {
+			for _, err := range taskgroup.Stream(ctx, 2, slices.Values([]int{1, 9}), sleepsItself) {
+				require.NoError(t, err)
 				culprit("body")
 			}
 			return nil
@@ -130,7 +132,8 @@ func TestPanicInTheLoopBodyGoesOnWhenAllHaveEnded(t *testing.T) {
 func TestGoexitInTheLoopBodyJoins(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
 		e := end(func() error {
-			for range taskgroup.Stream(ctx, 2, slices.Values([]int{1, 9}), sleepsItself) {
+			for _, err := range taskgroup.Stream(ctx, 2, slices.Values([]int{1, 9}), sleepsItself) {
+				require.NoError(t, err)
 				goexit()
 			}
 			return nil
@@ -215,9 +218,10 @@ func TestResultsThatWereNotYieldedAreDiscarded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
 				var discarded []int
-				for i := range taskgroup.Ordered(ctx, limit, slices.Values([]int{1, 2, 3}), func(context.Context, int) (int, error) {
+				for i, err := range taskgroup.Ordered(ctx, limit, slices.Values([]int{1, 2, 3}), func(context.Context, int) (int, error) {
 					return 7, nil
 				}, taskgroup.Discard(func(v int) { discarded = append(discarded, v) })) {
+					require.NoError(t, err)
 					require.Equal(t, 7, i)
 					synctest.Wait()
 					break

@@ -166,7 +166,7 @@ func TestHookIsToldOfAPanicAtOnce(t *testing.T) {
 				require.Equal(t, "boom", short(err))
 			}
 		}}
-		panicOf(t, func() error {
+		_ = panicOf(t, func() error {
 			return taskgroup.Run(taskgroup.WithHooks(ctx, h), func(_ context.Context, g *taskgroup.Group) error {
 				g.Go(stuck) // the owner has to wait for this
 				g.Go(panics(ms, "boom"))

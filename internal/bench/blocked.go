@@ -55,7 +55,7 @@ func (s Spawn) blockedBytes(b *testing.B, n int) int64 {
 	defer cancel()
 	var started, joined sync.WaitGroup
 	gate := make(chan struct{})
-	task := func(context.Context) error {
+	task := func(context.Context) error { //nolint:unparam // what a Spawn is given
 		started.Done()
 		<-gate
 		return nil

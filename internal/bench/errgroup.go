@@ -82,7 +82,7 @@ func errgroupFirst(ctx context.Context, fs []func(context.Context) (int, error))
 		})
 	}
 	if g.Wait() != nil {
-		return value, nil
+		return value, nil //nolint:nilerr // the error says that somebody has won
 	}
 	return 0, errors.Join(failed...)
 }

@@ -81,8 +81,8 @@ func TestTheCauseAndTheResultAreBareAndThoseOfATaskgroupAreNot(t *testing.T) {
 	g.Go(fail)
 	err := g.Wait()
 	require.ErrorIs(t, err, errFailure)
-	require.IsType(t, (*taskgroup.Error)(nil), err)
-	require.IsType(t, (*taskgroup.CancelError)(nil), context.Cause(g.Context()))
+	require.IsType(t, (*taskgroup.Error)(nil), err)                              //nolint:testifylint // itself, and not in its chain
+	require.IsType(t, (*taskgroup.CancelError)(nil), context.Cause(g.Context())) //nolint:testifylint // likewise
 	require.ErrorIs(t, context.Cause(g.Context()), errFailure)
 	require.ErrorIs(t, context.Cause(g.Context()), context.Canceled)
 }

@@ -47,6 +47,9 @@ func (s *SQLite) Start(ctx context.Context, progress Progress) (err error) {
 	}
 	file := filepath.Join(s.dir, "characters.db")
 	if err := build(ctx, file, progress); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // the driver may tell no more than that the transaction is over
+		}
 		return errors.Join(fmt.Errorf("build the database: %w", err), os.RemoveAll(s.dir))
 	}
 	// immutable: the file does not change any more, so SQLite need not lock it or look whether it did.
@@ -99,13 +102,11 @@ func build(ctx context.Context, file string, progress Progress) (err error) {
 	}
 	defer insert.Close() //nolint:errcheck // its transaction tells
 	chars := ucd.All()
-	// A statement with a context that can end costs the driver a goroutine to watch it: one look at each row is less.
+	// A statement with a context that can end costs the driver a goroutine to watch it. The transaction is watched
+	// anyway: when ctx ends it is rolled back, and the next statement fails.
 	for i, c := range chars {
 		if _, err := insert.ExecContext(context.WithoutCancel(ctx), c.Rune, c.Name); err != nil {
 			return err
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
 		}
 		progress.report(i+1, len(chars))
 	}
