@@ -11,8 +11,8 @@ import (
 )
 
 // wallClockSleeps returns where the test files of a package sleep outside of testing/synctest's bubbles: such a test is
-// slow, and fails on a busy machine. Inside is what stands in a call of synctest.Test, or of a helper that calls it.
-// Where other helpers are called is not followed: they may sleep if the package has bubbles at all.
+// slow, and fails on a busy machine. Inside is what stands in a call of synctest.Test, or of a helper that calls it,
+// directly or through others, and in the functions that a test with a bubble makes. Where other helpers are called is not followed: they may sleep if the package has bubbles.
 func wallClockSleeps(fset *token.FileSet, files []*ast.File) []string {
 	makers := map[string]bool{"synctest.Test": true}
 	var entries, helpers []*ast.FuncDecl
@@ -28,18 +28,19 @@ func wallClockSleeps(fset *token.FileSet, files []*ast.File) []string {
 			}
 		}
 	}
-	bubbles := false
-	for _, f := range append(helpers, entries...) {
-		ast.Inspect(f, func(n ast.Node) bool {
-			if callee(n) == "synctest.Test" {
-				bubbles = true
-				makers[f.Name.Name] = true
-			}
-			return true
-		})
+	for known := 0; known < len(makers); { // a helper may call one that is found later
+		known = len(makers)
+		for _, f := range append(helpers, entries...) {
+			ast.Inspect(f, func(n ast.Node) bool {
+				if makers[callee(n)] {
+					makers[f.Name.Name] = true
+				}
+				return true
+			})
+		}
 	}
 	suspects := entries
-	if !bubbles {
+	if len(makers) == 1 {
 		suspects = append(suspects, helpers...)
 	}
 	var sleeps []string
@@ -48,7 +49,8 @@ func wallClockSleeps(fset *token.FileSet, files []*ast.File) []string {
 			if callee(n) == "time.Sleep" {
 				sleeps = append(sleeps, fset.Position(n.Pos()).String())
 			}
-			return !makers[callee(n)]
+			_, literal := n.(*ast.FuncLit)
+			return !makers[callee(n)] && !(literal && makers[f.Name.Name]) // a table's functions run in the bubble
 		})
 	}
 	return sleeps
