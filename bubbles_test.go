@@ -12,7 +12,8 @@ import (
 
 // wallClockSleeps returns where the test files of a package sleep outside of testing/synctest's bubbles: such a test is
 // slow, and fails on a busy machine. Inside is what stands in a call of synctest.Test, or of a helper that calls it,
-// directly or through others, and in the functions that a test with a bubble makes. Where other helpers are called is not followed: they may sleep if the package has bubbles.
+// directly or through others, and in the functions that a test with a bubble makes. Where other helpers are called is
+// not followed: they may sleep if the package has bubbles.
 func wallClockSleeps(fset *token.FileSet, files []*ast.File) []string {
 	makers := map[string]bool{"synctest.Test": true}
 	var entries, helpers []*ast.FuncDecl
