@@ -51,7 +51,8 @@ func wallClockSleeps(fset *token.FileSet, files []*ast.File) []string {
 				sleeps = append(sleeps, fset.Position(n.Pos()).String())
 			}
 			_, literal := n.(*ast.FuncLit)
-			return !makers[callee(n)] && !(literal && makers[f.Name.Name]) // a table's functions run in the bubble
+			inTable := literal && makers[f.Name.Name] // a table's functions run in the bubble
+			return !inTable && !makers[callee(n)]
 		})
 	}
 	return sleeps

@@ -84,8 +84,26 @@ func TestDoWithNoWaitReturnsQueueFullInsteadOfWaiting(t *testing.T) {
 func TestDoFreesTheSlotBeforeItReturns(t *testing.T) {
 	p := newPool(t, executor.Config{Workers: 1, Queue: executor.NoQueue})
 	ctx := cancellable(t)
-	for range 10_000 {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // holds the pool's lock as often as it can
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				p.Stats()
+			}
+		}
+	}()
+	defer func() {
+		close(stop)
+		<-stopped
+	}()
+	for range 5_000 {
 		_, err := executor.Do(ctx, p, noop)
+		require.NoError(t, err)
+		_, err = executor.Submit(ctx, p, noop).Await(ctx)
 		require.NoError(t, err)
 	}
 }

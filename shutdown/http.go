@@ -18,8 +18,8 @@ const IdleGrace = 50 * time.Millisecond
 //
 //   - Announce: answers say "Connection: close" from now on, which tells HTTP/2 connections to go away, too.
 //     Connections are still accepted.
-//   - Intake: the listener's queue is emptied, so that connections which clients believe to be open are served, and the
-//     listener closes. Other listeners than those of TCP and Unix sockets, on Unix systems, are only closed.
+//   - Intake: new connections are refused, those that clients believe to be open are accepted from the listener's queue,
+//     and the listener closes. This takes 2 ms. Only a *net.TCPListener or *net.UnixListener has such a queue.
 //   - InFlight: every connection is waited for until it is closed, hijacked ones included. One that is idle may begin
 //     one more request within [IdleGrace]; then it is read from once more, without waiting, and closed if nothing has
 //     come. Idle HTTP/2 connections are told to go away as soon as none in HTTP/1 is idle, and have IdleGrace from then.
@@ -32,7 +32,11 @@ const IdleGrace = 50 * time.Millisecond
 // begun, and streams, which have no end of their own, must select on Stopping. When the time is up requests are
 // cancelled, a second later connections are closed, and the report has the stacks of the handlers that still run.
 //
-// HTTP owns s and ln from its Start on. The listener must be plain: with s.TLSConfig set, TLS is served on it.
+// HTTP owns s and ln from its Start on. The listener must be plain: with s.TLSConfig set, TLS is served on it. A socket
+// that other processes listen on too, as with socket activation or a handover to a successor, must be hidden from it, as
+// struct{ net.Listener }{ln}: refusing connections, which on Linux is a property of the socket, would refuse theirs. Such
+// a listener is only closed, and loses nothing by it, because its queue is theirs as well.
+//
 // s.Handler is wrapped. s.BaseContext, s.ConnContext and s.ConnState are called as ever, but the net.Conn that they and
 // Hijack hand out, or that a *tls.Conn stands on, wraps the listener's, which its method NetConn returns. Functions given
 // to s.RegisterOnShutdown are called when no connection is idle any more. HTTP panics if s or ln is nil.

@@ -15,7 +15,7 @@ import (
 type answer struct {
 	http.ResponseWriter
 	conn  *conn
-	begun bool // the header has been written
+	begun bool // the header has been written, or is none of ours
 }
 
 // announce is called before anything that writes the header.
@@ -64,6 +64,7 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 type answer1 struct{ answer }
 
 func (a *answer1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	a.begun = true // whatever it is, it is the handler's
 	return a.ResponseWriter.(http.Hijacker).Hijack()
 }
 

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// handshakeGrace is how long a listener that is about to close waits for clients that have begun to connect.
-const handshakeGrace = 0
+// handshakeGrace is how long a socket that refuses new connections waits for those that have begun.
+const handshakeGrace = 2 * time.Millisecond
 
 // listener is a net.Listener that can be closed without losing the connections that it has not accepted.
 type listener struct {
@@ -23,31 +23,30 @@ type listener struct {
 	rest    []net.Conn
 }
 
-// socket is a TCP or Unix listener. Others may embed one and do more in Accept than it does, so that their
-// connections cannot be accepted without them.
+// socket is a listener whose descriptor can be had.
 type socket interface {
 	net.Listener
 	syscall.Conn
-	SetDeadline(time.Time) error
 }
 
 // finish makes Accept return the connections that clients have opened until now, and then net.ErrClosed. The goroutine
 // in Accept empties the queue and closes the listener itself: nothing has to wake up between the two.
+//
+// Listeners of other types are only closed. They may embed one of these, and do more in Accept than it does; or stand
+// for a socket that is not this process's alone.
 func (l *listener) finish() error {
 	l.closing.Store(true)
-	var ln socket
-	switch known := l.Listener.(type) {
+	switch ln := l.Listener.(type) {
 	case *net.TCPListener:
-		ln = known
+		if err := refuse(ln); err != nil {
+			return err
+		}
+		return ln.SetDeadline(time.Now().Add(handshakeGrace))
 	case *net.UnixListener:
-		ln = known
+		return ln.SetDeadline(past)
 	default:
-		return l.Close()
+		return ln.Close()
 	}
-	if err := refuse(ln); err != nil {
-		return err
-	}
-	return ln.SetDeadline(time.Now().Add(handshakeGrace))
 }
 
 // Accept waits for a connection.

@@ -229,45 +229,48 @@ func TestHTTPAcceptsRequestsDuringTheDrainDelayAndAnnouncesThatItCloses(t *testi
 }
 
 func TestHTTPServesConnectionsThatWereStillInTheQueue(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
+	for network, addr := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "socket")} {
 		t.Run(network, func(t *testing.T) {
-			addr := "127.0.0.1:0"
-			if network == "unix" {
-				addr = filepath.Join(t.TempDir(), "socket")
-			}
-			ln := listenOn(t, network, addr)
 			// The first connection keeps Serve from accepting the others.
 			accepted, goOn := make(chan struct{}), make(chan struct{})
 			var once sync.Once
-			server := &http.Server{
+			ln := listenOn(t, network, addr)
+			s := serve(t, shutdown.Config{}, &http.Server{
 				Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok")) }),
 				ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 					once.Do(func() { close(accepted) })
 					<-goOn
 					return ctx
 				},
-			}
-			stopping := make(chan struct{})
-			s := serve(t, shutdown.Config{}, server, ln,
-				shutdown.Component{Name: "announced", Phase: shutdown.Announce, Stop: func(context.Context) error { close(stopping); return nil }})
+			}, ln)
 			var clients []*client
-			for range 10 {
-				c := dialTo(t, network, ln.Addr().String())
+			ask := func() {
+				c := dialTo(t, network, s.addr)
 				c.get()
 				clients = append(clients, c)
 			}
+			ask()
 			<-accepted
-			s.Shutdown(nil)
-			<-stopping
 			if network == "tcp" {
-				requireRefused(t, network, s.addr) // by the system: the listener has not been closed
+				for range 10 {
+					ask()
+				}
+				s.Shutdown(nil)
+				requireRefused(t, network, s.addr) // by the kernel: the socket is still open
+			} else {
+				s.Shutdown(nil)
+				_, err := ln.Accept()
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded, "this is how Serve is told that the listener is to close")
+				for range 10 {
+					ask()
+				}
 			}
 			close(goOn)
 			for _, c := range clients {
 				require.Equal(t, http.StatusOK, c.answer().StatusCode)
 			}
 			require.NoError(t, <-s.over)
-			requireRefused(t, network, ln.Addr().String())
+			requireRefused(t, network, s.addr)
 		})
 	}
 }
@@ -304,6 +307,26 @@ func TestHTTPWaitsForHijackedConnectionsAndKillsThem(t *testing.T) {
 		require.NoError(t, server.Close())
 		require.NoError(t, <-s.over)
 	}
+}
+
+func TestHTTPCallsWhatRegisterOnShutdownWasGivenWhileConnectionsAreHijacked(t *testing.T) {
+	hijacked := make(chan net.Conn, 1)
+	over := make(chan struct{})
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		defer close(over)
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		hijacked <- c
+	})}
+	server.RegisterOnShutdown(func() { _ = (<-hijacked).Close() })
+	s := serve(t, shutdown.Config{}, server, listen(t))
+	c := s.dial(t)
+	c.get()
+	<-over
+	require.NoError(t, s.stop())
+	c.requireClosed()
 }
 
 func TestHTTPHandlersHaveTheHardContext(t *testing.T) {

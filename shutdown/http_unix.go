@@ -47,10 +47,11 @@ func readNow(c net.Conn, p []byte) (int, error) {
 // soBindToIfindex is SO_BINDTOIFINDEX of Linux, for which the standard library has no name.
 const soBindToIfindex = 62
 
-// refuse makes the kernel refuse new connections as if the listener had been closed, but complete those that have begun,
-// where it can: on Linux a listener that is bound to an interface which does not exist is found by no new connection.
+// refuse makes the kernel refuse new connections as if the socket had been closed, and complete those that have begun. On
+// Linux a socket that is bound to an interface which does not exist is found by no new connection. Elsewhere, and
+// where this fails, a connection that comes in the moment of the close may be reset after its client has sent.
 func refuse(ln socket) error {
-	if true || runtime.GOOS != "linux" {
+	if runtime.GOOS != "linux" {
 		return nil
 	}
 	raw, err := ln.SyscallConn()
@@ -58,7 +59,6 @@ func refuse(ln socket) error {
 		return err
 	}
 	return raw.Control(func(fd uintptr) {
-		// Where this fails connections go on coming, and one may be reset by the close.
 		syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, soBindToIfindex, math.MaxInt32) //nolint:errcheck // see above
 	})
 }
@@ -67,12 +67,8 @@ func refuse(ln socket) error {
 // the close there is nothing but these two system calls.
 func acceptRest(ln socket) []net.Conn {
 	var fds []int
-	spare, _ := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	defer syscall.Close(spare)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	if raw, err := ln.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) { fds = acceptAll(int(fd), spare) }) //nolint:errcheck // closed: then there is no queue
+		raw.Control(func(fd uintptr) { fds = acceptAll(int(fd)) }) //nolint:errcheck // closed: then there is no queue
 	}
 	ln.Close() //nolint:errcheck // nothing can be done about it
 	conns := make([]net.Conn, 0, len(fds))
@@ -87,17 +83,7 @@ func acceptRest(ln socket) []net.Conn {
 }
 
 // acceptAll accepts connections from a socket, which must not block, until there are none.
-func acceptAll(fd, spare int) (fds []int) {
-	for {
-		c, _, e := syscall.RawSyscall6(syscall.SYS_ACCEPT4, uintptr(fd), 0, 0, syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0, 0)
-		if e == syscall.EAGAIN {
-			syscall.RawSyscall(syscall.SYS_DUP3, uintptr(spare), uintptr(fd), syscall.O_CLOEXEC)
-			return fds
-		}
-		if e == 0 { fds = append(fds, int(c)) }
-	}
-}
-func acceptAllOld(fd int) (fds []int) {
+func acceptAll(fd int) (fds []int) {
 	for {
 		syscall.ForkLock.RLock()
 		c, _, err := syscall.Accept(fd)
