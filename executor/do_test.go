@@ -93,6 +93,7 @@ func TestDoFreesTheSlotBeforeItReturns(t *testing.T) {
 				return
 			default:
 				p.Stats()
+				runtime.Gosched()
 			}
 		}
 	}()

@@ -141,7 +141,8 @@ func TestCPUIsNotMeasuredWhereNothingTells(t *testing.T) {
 		"above namespace": newMachine("0::/../app\n", v2Mounts, "sys/fs/app/cpu.stat", content),
 		"no file":         newMachine(v2Groups, v2Mounts, "other", content),
 		"root of v2":      newMachine(v2Groups, v2Mounts, v2Stat, "usage_usec 1\nuser_usec 1\n"),
-		"malformed":       newMachine("::\n\n0:\n", "- -\n - cgroup2\n1 2 3 4 5 6 - cgroup2 x\n", v2Stat, content),
+		"bad groups":      newMachine("::\n\n0:\n", v2Mounts, v2Stat, content),
+		"bad mounts":      newMachine(v2Groups, "- -\n - cgroup2\n\n1 2 3 / / 6 - cgroup2 x\n", v2Stat, content),
 		"no numbers":      newMachine(v2Groups, v2Mounts, v2Stat, "nr_periods\nnr_periods x\nnr_periods -1\n\n"),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -31,11 +31,8 @@ var edges = func() [buckets + 1]float64 {
 	return e
 }()
 
-// lowerEdge is the smallest duration that belongs into bucket i.
+// lowerEdge is the smallest duration that belongs into bucket i, which must not be the first.
 func lowerEdge(i int) time.Duration {
-	if i == 0 {
-		return 0
-	}
 	octave, sub := (i-1)>>subBits, (i-1)&(1<<subBits-1)
 	return time.Duration(1<<subBits+sub) << (minBits - subBits + octave)
 }

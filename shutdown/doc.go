@@ -53,8 +53,8 @@
 //
 // # Cost
 //
-// A hook is a goroutine. [App.Track] costs about a microsecond (BenchmarkTrack). [HTTP] adds one small object and four
-// uncontended locks to a request (BenchmarkHTTPRequest compares it with the bare server).
+// A hook is a goroutine. [App.Track] costs about a microsecond (BenchmarkTrack). [HTTP] adds one small object and a
+// few uncontended locks to a request (BenchmarkHTTPRequest compares it with the bare server).
 //
 // # Testing
 //

@@ -24,8 +24,8 @@ const IdleGrace = 50 * time.Millisecond
 //     one more request within [IdleGrace]; then it is read from once more, without waiting, and closed if nothing has
 //     come. Idle HTTP/2 connections are told to go away as soon as none in HTTP/1 is idle, and have IdleGrace from then.
 //
-// The wait ends within 5 ms of the end of the last request, or of IdleGrace if that comes later. Where clients
-// take longer to notice an answer's "Connection: close", Config.DrainDelay gives them time.
+// The wait ends within 5 ms of the end of the last request, or of the last connection's IdleGrace if that comes later.
+// Where clients need longer than that for their next request, Config.DrainDelay gives them time.
 //
 // The context of requests is that of the component's Run. It has the values of App.Run's context, [Stopping] and
 // [App.Track] work with it, and it ends only when the wait is over or out of time. So handlers finish what they have
