@@ -89,8 +89,8 @@ func (h *Hooks) Groups() []GroupInfo {
 }
 
 // Grace reports the tasks that still run when the group was cancelled d ago: once, to report, on a goroutine of its own.
-// They are still waited for, and so is report. A group with Grace reads the clock and asks for the goroutine's number at the start
-// of each task, which costs about a microsecond; the stacks are written with all other goroutines stopped.
+// They are still waited for, and so is report. A group with Grace reads the clock and asks for the goroutine's number at the
+// start of each task, which costs some microseconds; the stacks are written with all other goroutines stopped.
 //
 // A panic for which no owner comes is kept for d, when that is longer than 30 seconds.
 func Grace(d time.Duration, report func(Stragglers)) Option {
