@@ -6,8 +6,11 @@ import "context"
 type background struct {
 	live   int                     // tasks that have not ended
 	ctx    context.Context         // their context, made with the first of them
-	cancel context.CancelCauseFunc // ends ctx; nil before ctx is made and once it is to end
+	cancel context.CancelCauseFunc // ends ctx; nil once it is to end
 }
+
+// running reports whether tasks have not ended. A nil background has none.
+func (b *background) running() bool { return b != nil && b.live > 0 }
 
 func (g *Group) startBackground(t Task) {
 	g.check()
@@ -16,14 +19,16 @@ func (g *Group) startBackground(t Task) {
 		g.mu.Unlock()
 		panic("taskgroup: Start called after Wait returned")
 	}
-	b := &g.background
-	if g.ended() || b.ctx != nil && b.cancel == nil {
+	b := g.background
+	if g.ended() || b != nil && b.cancel == nil {
 		g.recordLocked().skipped++
 		g.mu.Unlock()
 		return
 	}
-	if b.ctx == nil {
+	if b == nil {
+		b = new(background)
 		b.ctx, b.cancel = context.WithCancelCause(context.WithoutCancel(g.parent))
+		g.background = b
 	}
 	b.live++
 	ctx := b.ctx

@@ -86,10 +86,14 @@ func (g *Group) waitable() context.Context {
 		return g.real
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.hasReal.Load() {
-		return g.real
+	if !g.hasReal.Load() {
+		g.makeRealLocked()
 	}
+	g.mu.Unlock()
+	return g.real
+}
+
+func (g *Group) makeRealLocked() {
 	parent := g.parent
 	stopped := g.stoppedBy()
 	if stopped != nil {
@@ -102,7 +106,6 @@ func (g *Group) waitable() context.Context {
 		g.cancelReal(stopped)
 	}
 	g.hasReal.Store(true) // last: readers of hasReal read the two fields without the lock
-	return g.real
 }
 
 // taskContext is a groupContext as the tasks of the group get it: it knows that it is inside. The body of Run and those

@@ -56,13 +56,13 @@ func (g *Group) wantWorkerLocked() bool {
 	return true
 }
 
-// work is a worker: it runs tasks until none is queued.
+// work is a worker: it runs tasks until none is queued. Its frame is small, and what needs more is called before and after
+// a task: the stack of a new goroutine has about 1 KB to give, and should be the task's until it has to grow.
 func (g *Group) work() {
 	var (
 		t       runner
 		running bool
 	)
-	ctx := (*taskContext)(g)
 	defer func() {
 		if running { // the task has panicked or called Goexit
 			g.interrupted(t, recover(), g.retire)
@@ -70,32 +70,45 @@ func (g *Group) work() {
 	}()
 	g.mu.Lock()
 	g.pending--
-	for g.queue.len > 0 {
-		if g.ended() {
-			g.skipQueueLocked()
-			break
-		}
-		t = g.queue.pop()
-		// The one that starts passes the duty on, or the invariant would end with it.
-		spawn := g.pending == 0 && g.wantWorkerLocked()
-		g.mu.Unlock()
-		if spawn {
-			go g.worker()
-		}
+	for t = g.next(); t != nil; t = g.next() {
 		running = true
-		if err := t.run(ctx); err != nil {
-			g.report(ctx, t.origin(), err) // looks into err, which is the task's code
+		if err := t.run((*taskContext)(g)); err != nil {
+			g.returned(t, err) // looks into err, which is the task's code
 		}
 		running = false
 		g.mu.Lock()
 	}
-	g.workers--
-	last := g.workers == 0
-	g.mu.Unlock()
-	if last {
-		g.idle.Broadcast()
-	}
 }
+
+// next returns the task that a worker is to run now, or nil when the worker has to end, which is in the books then. mu is
+// held, and released.
+func (g *Group) next() runner {
+	if g.queue.len > 0 && g.ended() {
+		g.skipQueueLocked()
+	}
+	if g.queue.len == 0 {
+		g.workers--
+		last := g.workers == 0
+		g.mu.Unlock()
+		if last {
+			g.idle.Broadcast()
+		}
+		return nil
+	}
+	t := g.queue.pop()
+	// The one that starts passes the duty on, or the invariant would end with it.
+	spawn := g.pending == 0 && g.wantWorkerLocked()
+	g.mu.Unlock()
+	if spawn {
+		go g.worker()
+	}
+	return t
+}
+
+// returned deals with the error of a task.
+//
+//go:noinline
+func (g *Group) returned(t runner, err error) { g.report((*taskContext)(g), t.origin(), err) }
 
 // skipLocked counts a task that will not be started.
 func (g *Group) skipLocked(t runner) {
@@ -125,9 +138,9 @@ func (g *Group) retire() {
 
 // join waits until nothing is live any more, settles the outcome, and releases the context.
 func (g *Group) join() {
-	if g.lender != nil {
-		g.lender.lend()
-		defer g.lender.reclaim()
+	if l := g.lender(); l != nil {
+		l.lend()
+		defer l.reclaim()
 	}
 	g.mu.Lock()
 	g.joinLocked()
@@ -135,7 +148,7 @@ func (g *Group) join() {
 
 // joinLocked is join with mu held, which it releases.
 func (g *Group) joinLocked() {
-	for g.workers > 0 || g.background.live > 0 {
+	for g.workers > 0 || g.background.running() {
 		if g.workers == 0 && g.background.cancel != nil {
 			g.stopBackgroundLocked()
 			continue // mu was released: a background task may have started a task
@@ -150,7 +163,7 @@ func (g *Group) joinLocked() {
 			close(g.done)
 		}
 	}
-	if g.background.cancel != nil {
+	if b := g.background; b != nil && b.cancel != nil {
 		g.stopBackgroundLocked() // its tasks have ended, but it may have been handed out
 	}
 	g.mu.Unlock()

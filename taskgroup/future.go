@@ -53,7 +53,7 @@ func (f *Future[T]) Await(ctx context.Context) (T, error) {
 		f.runInline()
 	}
 	if done := f.waitDone(); done != nil {
-		lender := f.g.lender
+		lender := f.g.lender()
 		lender.lend()
 		defer lender.reclaim()
 		select {
@@ -131,7 +131,7 @@ func (f *Future[T]) runClaimed(ctx context.Context) error {
 	return err
 }
 
-func (f *Future[T]) origin() origin { return origin{f: f.f} }
+func (f *Future[T]) origin() origin { return origin{entry: entryOf(f.f)} }
 
 // interrupted settles a future whose task will not return: err is why, or nil if it was not started.
 func (f *Future[T]) interrupted(err error) bool {

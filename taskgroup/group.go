@@ -17,12 +17,11 @@ type Group struct {
 	parent context.Context
 	cfg    *config // not changed after New
 	worker func()  // work or workWithin, bound once: a go statement with a method would allocate a closure each time
-	lender *holder // the task that holds units of cfg.limiter and has this group inside it, nil if none does
 
 	// The context of the tasks, see groupContext. real and cancelReal are written once, under mu, before hasReal.
-	hasReal    atomic.Bool
 	real       context.Context
 	cancelReal context.CancelCauseFunc
+	hasReal    atomic.Bool
 
 	// stopped is why the group ended its context, nil while it has not. It is set once, under mu, and stays nil when
 	// the end of the parent came first.
@@ -41,11 +40,11 @@ type Group struct {
 	// blocks, except at the limit.
 	workers, pending int32
 	procs            int32 // GOMAXPROCS, 0 until it was needed
+	joined           bool  // Wait has seen the end: nothing is live, and outcome does not change any more
 
-	watch      *watch // nil if nobody looks
-	background background
+	watch      *watch        // nil if nobody looks
+	background *background   // nil before the first background task
 	outcome    *outcome      // nil while there is nothing to report, see recordLocked
-	joined     bool          // Wait has seen the end: nothing is live, and outcome does not change any more
 	done       chan struct{} // made by Done, closed when joined
 }
 
@@ -59,10 +58,9 @@ func newGroup(ctx context.Context, cfg *config) *Group {
 	}
 	g := &Group{parent: ctx, cfg: cfg}
 	g.idle.L = &g.mu
-	if l := g.cfg.limiter; l != nil {
+	if cfg.limiter != nil {
 		g.worker = g.workWithin
 		g.procs = 1 // more than one pending worker could only wait for units behind the first
-		g.lender, _ = ctx.Value(holderKey{l}).(*holder)
 	} else {
 		g.worker = g.work
 	}
@@ -85,10 +83,10 @@ func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, op
 	defer g.leaveUnless(&returned)
 	ctx = g.Context()
 	err := body(ctx, g)
-	joined := err != nil && !g.report(ctx, origin{f: body}, err) // looks into err, which is the body's code
+	joined := err != nil && !g.report(ctx, origin{entry: entryOf(body)}, err) // looks into err, which is the body's code
 	returned = true
 	if joined {
-		return g.lateFailure(origin{f: body}, err)
+		return g.lateFailure(origin{entry: entryOf(body)}, err)
 	}
 	return g.Wait()
 }
@@ -175,7 +173,7 @@ func (g *Group) Wait() error {
 func (g *Group) Stop() error {
 	g.check()
 	g.mu.Lock()
-	if g.workers > 0 || g.background.live > 0 {
+	if g.workers > 0 || g.background.running() {
 		g.cancelLocked(ErrStopped)
 		g.mu.Unlock()
 		g.announce()

@@ -124,6 +124,15 @@ type holder struct {
 	ended bool
 }
 
+// lender returns the task around the group whose units the group may need, nil if there is none.
+func (g *Group) lender() *holder {
+	if g.cfg.limiter == nil {
+		return nil
+	}
+	h, _ := g.parent.Value(holderKey{g.cfg.limiter}).(*holder)
+	return h
+}
+
 // lend gives the units away until reclaim. A nil holder has none.
 func (h *holder) lend() {
 	if h == nil {

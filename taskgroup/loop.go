@@ -22,7 +22,7 @@ func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx c
 	next, stop := iter.Pull(kept(in))
 	defer stop()
 	g := newGroup(ctx, loopConfig("ForEach", limit, opts))
-	l := &loop[E]{g: g, limit: slots(limit), next: next, user: f}
+	l := &loop[E]{g: g, limit: slots(limit), next: next, entry: entryOf(f)}
 	l.do = func(ctx context.Context, _ int, e E) error { return f(ctx, e) }
 	l.start()
 	return g.Wait()
@@ -40,7 +40,7 @@ func Map[E, R any](ctx context.Context, limit int, in []E, f func(ctx context.Co
 	if discard != nil {
 		succeeded = make([]bool, len(in))
 	}
-	l := &loop[E]{g: g, limit: slots(limit), items: in, user: f}
+	l := &loop[E]{g: g, limit: slots(limit), items: in, entry: entryOf(f)}
 	l.do = func(ctx context.Context, i int, e E) error {
 		r, err := f(ctx, e)
 		if err != nil {
@@ -79,7 +79,7 @@ type loop[E any] struct {
 	items []E                                         // the sequence, or, if next is not nil, unused
 	next  func() (E, bool)                            // the sequence; called by one task at a time
 	do    func(ctx context.Context, i int, e E) error // handles item i
-	user  any                                         // the user's function: what failures are attributed to
+	entry uintptr                                     // of the user's function, which failures are attributed to
 
 	mu        sync.Mutex
 	tasks     int  // tasks of the loop that have not ended
@@ -154,7 +154,7 @@ func (l *loop[E]) run(ctx context.Context) error {
 	}
 }
 
-func (l *loop[E]) origin() origin { return origin{f: l.user} }
+func (l *loop[E]) origin() origin { return origin{entry: l.entry} }
 
 // take gets the next item. If it returns false the task has ended: there is none, or it is not this task's to get.
 func (l *loop[E]) take(first bool) (i int, e E, ok bool) {

@@ -92,7 +92,7 @@ func (c *contender[T]) run(ctx context.Context) error {
 	return nil
 }
 
-func (c *contender[T]) origin() origin { return origin{f: c.f} }
+func (c *contender[T]) origin() origin { return origin{entry: entryOf(c.f)} }
 
 // interrupted implements interruptible.
 func (c *contender[T]) interrupted(err error) bool {

@@ -34,7 +34,7 @@ func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E
 		defer stop()
 		g := newGroup(ctx, cfg)
 		s := &streaming[E, R]{f: f, results: mailbox[R]{ordered: ordered}}
-		s.loop = loop[E]{g: g, limit: slots(limit), next: next, do: s.handle, user: f}
+		s.loop = loop[E]{g: g, limit: slots(limit), next: next, do: s.handle, entry: entryOf(f)}
 		s.changed = sync.NewCond(&s.mu)
 		s.got = func() int { return s.results.got }
 		if discard != nil {

@@ -2,10 +2,10 @@ package taskgroup
 
 import (
 	"context"
-	"reflect"
 	"runtime"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // Task describes a task to [Group.Start].
@@ -48,7 +48,7 @@ type claimable interface {
 type function func(context.Context) error
 
 func (f function) run(ctx context.Context) error { return f(ctx) }
-func (f function) origin() origin                { return origin{f: f} }
+func (f function) origin() origin                { return origin{entry: entryOf(f)} }
 
 // described is a task with a name or a weight.
 type described struct {
@@ -63,11 +63,13 @@ func (d *described) run(ctx context.Context) error {
 	return d.Func(ctx)
 }
 
-func (d *described) origin() origin { return origin{f: d.Func, name: d.Name, start: d.start} }
+func (d *described) origin() origin {
+	return origin{entry: entryOf(d.Func), name: d.Name, start: d.start}
+}
 
 // origin is what is known of a task when something has to be said about it.
 type origin struct {
-	f     any       // its function
+	entry uintptr   // of its function, see entryOf
 	name  string    // empty without one
 	start time.Time // zero if the clock was not read
 }
@@ -88,8 +90,13 @@ func (o origin) title() string {
 }
 
 func (o origin) function() (name, file string, line int) {
-	return describe(reflect.ValueOf(o.f).Pointer())
+	return describe(o.entry)
 }
+
+// entryOf is the program counter at which a function begins. F is a function type, and what it holds a pointer to a
+// closure, of which that is the first word. Package reflect would tell the same, but by way of an interface: then the
+// closure that is given to [Run] could not stay on the stack.
+func entryOf[F any](f F) uintptr { return **(**uintptr)(unsafe.Pointer(&f)) }
 
 // describe names the function and the line of a program counter.
 func describe(pc uintptr) (name, file string, line int) {
