@@ -16,7 +16,7 @@ func (g *Group) add(t runner, verb string, try bool) bool {
 			panic("taskgroup: " + verb + " called after Wait returned")
 		}
 		return false
-	case g.ended():
+	case g.stopped.Load() != nil || try && g.parent.Err() != nil: // if the parent has ended, a worker skips t
 		if !try {
 			g.skipLocked(t)
 		}
