@@ -79,7 +79,7 @@ func (g *Group) workWithin() {
 		err = t.run(context.WithValue(ctx, holderKey{limiter}, h))
 		h.end()
 		if err != nil {
-			g.report(ctx, t.origin(), err) // looks into err, which is the task's code
+			g.returned(t, err) // looks into err, which is the task's code
 		}
 		h = nil
 		g.mu.Lock()

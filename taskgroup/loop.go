@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/grove-go/grove/internal/fault"
 )
@@ -24,7 +25,7 @@ func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx c
 	g := newGroup(ctx, loopConfig("ForEach", limit, opts))
 	l := &loop[E]{g: g, limit: slots(limit), next: next, entry: entryOf(f)}
 	l.do = func(ctx context.Context, _ int, e E) error { return f(ctx, e) }
-	l.start()
+	l.handOn()
 	return g.Wait()
 }
 
@@ -53,7 +54,7 @@ func Map[E, R any](ctx context.Context, limit int, in []E, f func(ctx context.Co
 		return nil
 	}
 	if len(in) > 0 {
-		l.start()
+		l.handOn()
 	}
 	err := g.Wait()
 	if err == nil || g.cfg.keepGoing {
@@ -71,21 +72,22 @@ func Map[E, R any](ctx context.Context, limit int, in []E, f func(ctx context.Co
 // it has got one sees to it that another task is on its way to the next: the engine's rule once more, with the
 // sequence for a queue.
 //
-// Invariant, whenever mu is free: if another item may be taken, a task is pending or taking it, or there are limit tasks,
-// of which each looks for an item when it is done with its own.
+// Invariant, whenever mu is free: if another item may be taken, a task is pending or taking it, or about to hand on, or
+// there are limit tasks, of which each looks for an item when it is done with its own.
 type loop[E any] struct {
 	g     *Group
-	limit int
+	limit int64
 	items []E                                         // the sequence, or, if next is not nil, unused
 	next  func() (E, bool)                            // the sequence; called by one task at a time
 	do    func(ctx context.Context, i int, e E) error // handles item i
 	entry uintptr                                     // of the user's function, which failures are attributed to
 
+	_     [64]byte     // what follows changes with each item: on the line of the above it would have all tasks fetch that again
+	tasks atomic.Int64 // twice the tasks of the loop that have not ended, and pending if one of them has not begun
+	taken atomic.Int64 // items that were taken; of a slice, tasks that find none left are counted, too
+
 	mu        sync.Mutex
-	tasks     int  // tasks of the loop that have not ended
-	pending   bool // one of them has not begun
-	taking    bool // one of them is calling next
-	taken     int  // items that next has returned
+	taking    bool // a task is calling next
 	exhausted bool // next is not to be called again
 	cut       bool // the group ended first, and that has been counted
 
@@ -107,11 +109,11 @@ func loopConfig(name string, limit int, opts []Option) *config {
 	return cfg
 }
 
-func slots(limit int) int {
+func slots(limit int) int64 {
 	if limit == Unlimited {
-		return math.MaxInt
+		return math.MaxInt64
 	}
-	return limit
+	return int64(limit)
 }
 
 // kept gives a panic in the sequence the stack it has there: iter.Pull moves only the value to its caller.
@@ -130,10 +132,24 @@ func kept[E any](in iter.Seq[E]) iter.Seq[E] {
 	}
 }
 
-// start starts the first task.
-func (l *loop[E]) start() {
-	l.pending, l.tasks = true, 1
-	l.g.add(l, "", false)
+// In loop.tasks.
+const (
+	pending = 1
+	oneTask = 2
+)
+
+// handOn starts a task, unless one is pending or there are enough.
+func (l *loop[E]) handOn() {
+	for {
+		tasks := l.tasks.Load()
+		if tasks&pending != 0 || tasks/oneTask >= l.limit {
+			return
+		}
+		if l.tasks.CompareAndSwap(tasks, tasks+oneTask+pending) {
+			l.g.add(l, "", false)
+			return
+		}
+	}
 }
 
 // run is a task of the loop.
@@ -144,7 +160,7 @@ func (l *loop[E]) run(ctx context.Context) error {
 			return nil
 		}
 		if err := l.do(ctx, i, e); err != nil {
-			l.g.report(ctx, l.origin(), err)
+			l.failed(ctx, err)
 		}
 		// Units are held for one item, since others wait for them, too, and who watches wants to see items.
 		if l.g.cfg.limiter != nil || l.g.watch != nil {
@@ -154,24 +170,35 @@ func (l *loop[E]) run(ctx context.Context) error {
 	}
 }
 
+// failed is apart from run for the sake of its frame, see Group.work.
+//
+//go:noinline
+func (l *loop[E]) failed(ctx context.Context, err error) { l.g.report(ctx, l.origin(), err) }
+
 func (l *loop[E]) origin() origin { return origin{entry: l.entry} }
 
 // take gets the next item. If it returns false the task has ended: there is none, or it is not this task's to get.
 func (l *loop[E]) take(first bool) (i int, e E, ok bool) {
-	l.mu.Lock()
 	if first {
-		l.pending = false
+		l.tasks.Add(-pending)
 	}
-	if l.taking || !l.mayTakeLocked() {
+	if l.next == nil {
+		if !l.g.ended() {
+			if i = int(l.taken.Add(1)) - 1; i < len(l.items) {
+				if i+1 < len(l.items) {
+					l.handOn()
+				}
+				return i, l.items[i], true
+			}
+		}
+		l.mu.Lock()
 		l.endTaskLocked()
 		return 0, e, false
 	}
-	if l.next == nil {
-		i = l.taken
-		l.taken++
-		l.exhausted = l.taken == len(l.items)
-		l.unlockAndContinue()
-		return i, l.items[i], true
+	l.mu.Lock()
+	if l.taking || !l.mayTakeLocked() {
+		l.endTaskLocked()
+		return 0, e, false
 	}
 	l.taking = true
 	l.mu.Unlock()
@@ -194,35 +221,35 @@ func (l *loop[E]) take(first bool) (i int, e E, ok bool) {
 		l.endTaskLocked()
 		return 0, e, false
 	}
-	i = l.taken
-	l.taken++
-	l.unlockAndContinue()
+	i = int(l.taken.Add(1)) - 1
+	l.unlockAndHandOn()
 	return i, e, true
+}
+
+// overLocked reports whether the sequence was read to its end.
+func (l *loop[E]) overLocked() bool {
+	return l.exhausted || l.next == nil && l.taken.Load() >= int64(len(l.items))
 }
 
 // mayTakeLocked reports whether another item may be taken.
 func (l *loop[E]) mayTakeLocked() bool {
-	return !l.exhausted && (l.got == nil || l.taken-l.got() < l.limit) && !l.g.ended()
+	return !l.overLocked() && (l.got == nil || l.taken.Load()-int64(l.got()) < l.limit) && !l.g.ended()
 }
 
-// unlockAndContinue releases mu and starts another task if the invariant asks for one.
-func (l *loop[E]) unlockAndContinue() {
-	spawn := !l.pending && !l.taking && l.tasks < l.limit && l.mayTakeLocked()
-	if spawn {
-		l.pending = true
-		l.tasks++
-	}
+// unlockAndHandOn releases mu and starts another task if the invariant asks for one.
+func (l *loop[E]) unlockAndHandOn() {
+	more := !l.taking && l.mayTakeLocked()
 	l.mu.Unlock()
-	if spawn {
-		l.g.add(l, "", false)
+	if more {
+		l.handOn()
 	}
 }
 
 // endTaskLocked ends a task of the loop and releases mu. Of a sequence that was not read to its end because the group
 // has ended, one skipped task is counted: without that a loop that was cut short could look complete.
 func (l *loop[E]) endTaskLocked() {
-	l.tasks--
-	count := !l.exhausted && !l.cut && l.g.ended()
+	l.tasks.Add(-oneTask)
+	count := !l.overLocked() && !l.cut && l.g.ended()
 	l.cut = l.cut || count
 	if l.changed != nil {
 		l.changed.Signal()
@@ -240,7 +267,7 @@ func (l *loop[E]) leave() {
 	l.mu.Lock()
 	l.endTaskLocked()
 	l.mu.Lock()
-	l.unlockAndContinue()
+	l.unlockAndHandOn()
 }
 
 // interrupted implements interruptible.
@@ -251,12 +278,11 @@ func (l *loop[E]) interrupted(err error) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pending = false
-	l.tasks--
+	l.tasks.Add(-oneTask - pending)
 	if l.changed != nil {
 		l.changed.Signal()
 	}
-	count := !l.exhausted && !l.cut
+	count := !l.overLocked() && !l.cut
 	l.cut = true
 	return count
 }

@@ -72,24 +72,31 @@ type contender[T any] struct {
 func (c *contender[T]) run(ctx context.Context) error {
 	value, err := c.f(ctx)
 	if err != nil {
-		c.g.report(ctx, c.origin(), err) // before it can become the cause
+		c.g.returned(c, err) // before it can become the cause
 		c.failed(err)
 		return nil
 	}
+	c.won(value)
+	return nil
+}
+
+// won deals with the value of a task. It is apart from run for the sake of its frame, see Group.work.
+//
+//go:noinline
+func (c *contender[T]) won(value T) {
 	c.mu.Lock()
 	late := len(c.values) == c.need
 	if !late {
 		c.values = append(c.values, value)
 	}
-	won := !late && len(c.values) == c.need
+	over := !late && len(c.values) == c.need
 	c.mu.Unlock()
-	if won {
+	if over {
 		c.g.Cancel(ErrStopped)
 	}
 	if late && c.discard != nil {
 		c.discard(value)
 	}
-	return nil
 }
 
 func (c *contender[T]) origin() origin { return origin{entry: entryOf(c.f)} }

@@ -42,7 +42,7 @@ func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E
 		}
 		left := false // until it is, a panic or a Goexit of the loop body is what ends this function
 		defer g.leaveUnless(&left)
-		s.start()
+		s.handOn()
 		for r := range s.receive {
 			if !yield(r.value, r.err) {
 				left = true
@@ -98,7 +98,7 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 	for {
 		s.mu.Lock()
-		for s.g.stoppedBy() == nil && !s.results.ready() && s.tasks > 0 {
+		for s.g.stoppedBy() == nil && !s.results.ready() && s.tasks.Load() > 0 {
 			s.changed.Wait()
 		}
 		if s.g.stoppedBy() != nil || !s.results.ready() {
@@ -106,7 +106,7 @@ func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 			return
 		}
 		r := s.results.get()
-		s.unlockAndContinue()
+		s.unlockAndHandOn()
 		if !r.missed && !yield(r) {
 			return
 		}

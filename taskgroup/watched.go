@@ -38,6 +38,16 @@ func (t *watched) run(ctx context.Context) error {
 		}
 		run = c.runClaimed
 	}
+	t.begin()
+	err := run(ctx)
+	t.ended(err)
+	return err
+}
+
+// begin is apart from run for the sake of its frame, see Group.work.
+//
+//go:noinline
+func (t *watched) begin() {
 	t.started = time.Now()
 	if d, ok := t.runner.(*described); ok {
 		d.start = t.started
@@ -52,9 +62,6 @@ func (t *watched) run(ctx context.Context) error {
 	if h := t.w.hooks; h != nil && h.TaskStarted != nil {
 		h.TaskStarted(t.info())
 	}
-	err := run(ctx)
-	t.ended(err)
-	return err
 }
 
 // interrupted implements interruptible.
@@ -67,6 +74,7 @@ func (t *watched) interrupted(err error) bool {
 	return unaware
 }
 
+//go:noinline
 func (t *watched) ended(err error) {
 	t.w.g.mu.Lock()
 	delete(t.w.tasks, t)
