@@ -82,18 +82,18 @@ func (g *Group) ended() bool { return g.stopped.Load() != nil || g.parent.Err() 
 
 // waitable returns the real context and makes it if there is none.
 func (g *Group) waitable() context.Context {
-	if g.hasReal.Load() {
-		return g.real
-	}
-	g.mu.Lock()
 	if !g.hasReal.Load() {
-		g.makeRealLocked()
+		g.makeReal()
 	}
-	g.mu.Unlock()
 	return g.real
 }
 
-func (g *Group) makeRealLocked() {
+func (g *Group) makeReal() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.hasReal.Load() {
+		return
+	}
 	parent := g.parent
 	stopped := g.stoppedBy()
 	if stopped != nil {
@@ -113,7 +113,7 @@ func (g *Group) makeRealLocked() {
 type taskContext Group
 
 func (c *taskContext) Deadline() (time.Time, bool) { return (*groupContext)(c).Deadline() }
-func (c *taskContext) Done() <-chan struct{}       { return (*groupContext)(c).Done() }
+func (c *taskContext) Done() <-chan struct{}       { return (*Group)(c).waitable().Done() }
 func (c *taskContext) Err() error                  { return (*groupContext)(c).Err() }
 func (c *taskContext) String() string              { return (*groupContext)(c).String() }
 
