@@ -63,8 +63,8 @@ type call struct {
 	future   bool        // belongs to a Future
 	stop     func() bool // ends the watch over a Future's ctx
 
-	// observers want to know how the call ends. If there are any, came is when its caller came, and returned when fn
-	// did, set by who ran it before that can be seen from the phase.
+	// observers want to know how the call ends. came is when its caller came, if there are any, or when it was queued.
+	// returned is when fn did, if somebody wants to know, set by who ran it before that can be seen from the phase.
 	observers      observers
 	came, returned time.Duration
 
@@ -83,10 +83,12 @@ type call struct {
 	// that; the phases keep them apart.
 	err error
 
-	// in is the list that the call is in; next and prev are its links there. Guarded by Pool.mu. While the call is
-	// free, next links it to other free calls.
-	in         *list
-	next, prev *call
+	// Guarded by Pool.mu.
+	links    [2]links // its places in lists. While the call is free, next links it to other free calls
+	next     *call
+	lane     *lane // where it waits for a slot, nil if it does not
+	nested   bool  // has no slot of its own
+	reported bool  // as stuck
 
 	kept  bool          // is reused
 	spare []callContext // for later uses
@@ -108,6 +110,7 @@ func (c *call) fill(p *Pool, ctx context.Context, fn any, o CallOption) {
 	x.Context, x.pool = ctx, p
 	c.ctx, c.fn, c.name, c.inline, c.ack = x, fn, o.name, o.inline, false
 	c.key, c.priority = o.key, o.level()
+	c.nested, c.reported = false, false
 	c.watch(p)
 }
 
@@ -181,9 +184,6 @@ func (c *call) settle(p *Pool) {
 	if c.stop != nil {
 		c.stop()
 	}
-	if c.observers != nil {
-		c.returned = p.now()
-	}
 	for {
 		switch w := c.load(); w.phase() {
 		case waiting:
@@ -217,6 +217,14 @@ func (c *call) refuse(p *Pool, err error) {
 		c.err = err
 		c.release(p)
 	}
+}
+
+// dismiss tells the caller that the call has been refused.
+func (c *call) dismiss(p *Pool) {
+	if c.stop != nil {
+		c.stop()
+	}
+	c.release(p)
 }
 
 // release wakes the caller for the last time: the call has ended for it.

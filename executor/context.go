@@ -10,6 +10,7 @@ import (
 type callContext struct {
 	context.Context // the caller's
 	pool            *Pool
+	tenant          *tenant // whose running calls this one counts as, nil if nobody's
 
 	// scope is nil while the caller's ctx says all there is to say, returned when fn has returned without anybody
 	// asking for more, and otherwise the cancel context that says it.
@@ -23,9 +24,11 @@ type scope struct {
 
 	// Guarded by Pool.mu. Invariant: calls wait only while one has the turn.
 	up       *scope // the call in whose slot this one runs, nil if it has one of its own
-	returned bool   // fn has returned, or is not going to be called
-	busy     bool   // a nested call has the turn
-	waiting  list   // nested calls
+	own      *callContext
+	stuck    bool // counts in Pool.stuck; of a call with a slot of its own
+	returned bool // fn has returned, or is not going to be called
+	busy     bool // a nested call has the turn
+	waiting  list // nested calls
 }
 
 // returned is the scope of all calls that got through without one. Nobody writes to it.
@@ -73,7 +76,7 @@ func (x *callContext) open() *scope {
 		if old != nil && old != &returned {
 			return old
 		}
-		s := &scope{returned: old == &returned}
+		s := &scope{own: x, returned: old == &returned}
 		s.Context, s.cancel = context.WithCancelCause(x.Context) //nolint:fatcontext // a new one in each round
 		if s.returned {
 			s.cancel(nil)

@@ -37,7 +37,7 @@ func Key(key string) CallOption { return CallOption{key: key} }
 // Priority says which calls go first.
 func Priority(level Level) CallOption {
 	if level < Low || level > High {
-		panic(fmt.Sprintf("executor: Priority called with level %d, want Low, Normal or High", level))
+		panic(fmt.Sprintf("executor: Priority called with %d, want Low, Normal or High", level))
 	}
 	return CallOption{priority: int8(level) + unset}
 }

@@ -16,6 +16,9 @@ type Hooks struct {
 	CallEnded func(ctx context.Context, c CallInfo, err error)
 	// CallRefused is called for a call whose fn is never called. err matches [ErrNotStarted].
 	CallRefused func(ctx context.Context, c CallInfo, err error)
+	// CallStuck is called for a call that has been running for [Config.StuckAfter], once and on a goroutine of its own, with
+	// the stack that [Running] has. CallEnded comes later, if ever.
+	CallStuck func(ctx context.Context, c CallInfo, stack []byte)
 }
 
 // CallInfo is a call as [Hooks] see it.
@@ -78,7 +81,7 @@ func (c *call) tell(p *Pool, err error) {
 
 // info describes a call that has ended for its caller, and says whether it had started.
 func (c *call) info(p *Pool) (info CallInfo, started bool) {
-	info = CallInfo{Pool: p.name, Name: c.label(), Key: c.key, Priority: c.priority}
+	info = p.describe(c)
 	w := c.load()
 	switch w.phase() {
 	case waiting, refused:
@@ -91,6 +94,11 @@ func (c *call) info(p *Pool) (info CallInfo, started bool) {
 	}
 	info.Wait = w.started() - c.came
 	return info, true
+}
+
+// describe is what is known about c before it ends.
+func (p *Pool) describe(c *call) CallInfo {
+	return CallInfo{Pool: p.name, Name: c.label(), Key: c.key, Priority: c.priority}
 }
 
 // turnAway reports and returns the error of a call whose ctx has ended before anything was made for it.

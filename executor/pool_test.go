@@ -27,7 +27,7 @@ func newPool(t testing.TB, cfg executor.Config) *executor.Pool {
 // load is what p does now, without what it is called, has refused and has let wait.
 func load(p *executor.Pool) executor.Stats {
 	s := p.Stats()
-	s.Name, s.Queue, s.OldestQueued, s.Refused = "", 0, 0, executor.Refusals{}
+	s.Name, s.Limit, s.Queue, s.OldestQueued, s.Refused = "", 0, 0, 0, executor.Refusals{}
 	return s
 }
 
