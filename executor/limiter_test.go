@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"math"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,13 +60,23 @@ func TestResizeChangesTheQueueThatIsAsLongAsThereAreWorkers(t *testing.T) {
 
 // limiter is a Limiter that does as it is told.
 type limiter struct {
+	mu      sync.Mutex
 	next    float64
 	samples []executor.Sample
 }
 
 func (l *limiter) Next(s executor.Sample) float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.samples = append(l.samples, s)
 	return l.next
+}
+
+// say makes next the answer.
+func (l *limiter) say(next float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next = next
 }
 
 func TestLimiterIsAskedAfterEachCallAndObeyedWithinBounds(t *testing.T) {
@@ -87,24 +98,24 @@ func TestLimiterIsAskedAfterEachCallAndObeyedWithinBounds(t *testing.T) {
 			{Limit: 1.6, Running: 1, Run: time.Second},
 		}, l.samples)
 		for next, want := range map[float64]int{1.6: 2, 1.4: 1, 0: 1, -5: 1, 3: 3, 99: 4, math.Inf(1): 4, math.NaN(): 4} {
-			l.next = next
+			l.say(next)
 			if math.IsNaN(next) {
-				l.next = math.Inf(1)
+				l.say(math.Inf(1))
 				run()
-				l.next = next // no answer: nothing changes
+				l.say(next) // no answer: nothing changes
 			}
 			run()
 			require.Equal(t, want, p.Stats().Limit)
 		}
 
-		l.next = 1
+		l.say(1)
 		run()
 		var calls []*executor.Future[time.Duration]
 		for range 4 {
 			calls = append(calls, executor.Submit(t.Context(), p, sleep(time.Second)))
 		}
 		require.Equal(t, executor.Stats{Workers: 4, Running: 1, Queued: 3}, load(p))
-		l.next = 3
+		l.say(3)
 		time.Sleep(1500 * time.Millisecond)
 		require.Equal(t, executor.Stats{Workers: 4, Running: 3, Oldest: 500 * time.Millisecond}, load(p))
 		p.Resize(2)
