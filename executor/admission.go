@@ -226,8 +226,9 @@ func (p *Pool) placeLocked(c *call, up *scope) *worker {
 // occupyLocked counts c, which gets a slot, among the running calls of its key.
 func (p *Pool) occupyLocked(c *call) {
 	if p.queued.perKey > 0 && c.key != "" {
-		c.ctx.tenant = p.queued.tenant(c.key)
-		p.queued.occupy(c.ctx.tenant)
+		t := p.queued.tenant(c.key)
+		c.ctx.slot = &slot{p, t}
+		p.queued.occupy(t)
 	}
 }
 
@@ -301,8 +302,8 @@ func (p *Pool) releaseLocked(x *callContext, s *scope) (next *call) {
 	if s.stuck {
 		p.stuck--
 	}
-	if x.tenant != nil {
-		p.queued.vacate(x.tenant)
+	if t := x.slot.tenant; t != nil {
+		p.queued.vacate(t)
 	}
 	if p.taken <= p.limit {
 		if next = p.nextLocked(); next != nil {

@@ -9,12 +9,17 @@ import (
 // call has a new one, so that one left behind stays ended.
 type callContext struct {
 	context.Context // the caller's
-	pool            *Pool
-	tenant          *tenant // whose running calls this one counts as, nil if nobody's
+	slot            *slot
 
 	// scope is nil while the caller's ctx says all there is to say, returned when fn has returned without anybody
 	// asking for more, and otherwise the cancel context that says it.
 	scope atomic.Pointer[scope]
+}
+
+// slot is what a call knows of its slot. All calls of a pool share one, except those that count as their key's.
+type slot struct {
+	pool   *Pool
+	tenant *tenant // whose running calls this one counts as, nil if nobody's
 }
 
 // scope is what most calls do not need: a cancel context, and the calls nested in this one.
@@ -58,7 +63,7 @@ func (x *callContext) Err() error {
 }
 
 func (x *callContext) Value(key any) any {
-	if k, ok := key.(callKey); ok && k.pool == x.pool {
+	if k, ok := key.(callKey); ok && k.pool == x.slot.pool {
 		return x
 	}
 	// With a key of its own, package context finds the cancel context: so contexts made from x need no goroutine to

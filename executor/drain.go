@@ -15,6 +15,7 @@ type drain struct {
 
 	// Guarded by Pool.mu.
 	gaveUp bool  // cut is closed
+	over   bool  // ended is closed
 	cause  error // why
 }
 
@@ -71,11 +72,12 @@ func (p *Pool) Close() error {
 	return p.Drain(ctx)
 }
 
-// endLocked ends the drain if nothing is left. It is called once for each step that may leave nothing.
+// endLocked ends the drain if nothing is left. It is called after each step that may leave nothing.
 func (p *Pool) endLocked() {
-	if p.drain == nil || p.taken > 0 || len(p.alive) > 0 || p.reporting > 0 {
+	if p.drain == nil || p.drain.over || p.taken > 0 || len(p.alive) > 0 || p.reporting > 0 {
 		return
 	}
+	p.drain.over = true
 	if p.watchdog != nil {
 		p.watchdog.Stop()
 	}
@@ -161,7 +163,7 @@ func (p *Pool) leftovers() error {
 	now := p.now()
 	for c, w := range p.placedLocked {
 		if at := c.load(); at.inside() {
-			seen.addLocked(c, w, now-at.started())
+			seen.addLocked(c, w, at.age(now))
 		}
 	}
 	p.mu.Unlock()

@@ -67,7 +67,7 @@ func (o observers) tell(ctx context.Context, c CallInfo, started bool, err error
 // watch notes who wants to know how c ends.
 func (c *call) watch(p *Pool) {
 	if all := p.observers.Load(); all != nil {
-		c.observers, c.came = *all, p.now()
+		c.observers, c.came, c.timed = *all, p.now(), true
 	}
 }
 

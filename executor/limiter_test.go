@@ -136,6 +136,7 @@ func TestLimiterIsToldOfAbandonedCalls(t *testing.T) {
 		_, err := executor.Do(ctx, p, sleep(time.Minute))
 		require.Error(t, err)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		require.Equal(t, []executor.Sample{{Limit: 1, Running: 1, Run: time.Minute, Abandoned: true}}, l.samples)
 	})
 }

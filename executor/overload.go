@@ -136,6 +136,8 @@ func (p *Pool) scheduleLocked(now time.Duration) {
 // expire gives up the calls that have waited for too long.
 func (p *Pool) expire() {
 	p.mu.Lock()
+	p.reporting++
+	defer p.reported()
 	defer p.unlock()
 	o := p.overload
 	now := p.now()

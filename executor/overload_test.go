@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,10 +106,13 @@ func TestInAnOverloadTheLastToComeIsTheFirstToStart(t *testing.T) {
 		begin := time.Now()
 		now := func() int { return int(time.Since(begin) / time.Millisecond) }
 		began, shed := make(map[int]int), make(map[int]int)
+		var mu sync.Mutex // guards shed
 		p := newPool(t, executor.Config{
 			Workers: 1, Queue: executor.Unbounded, MaxWait: 200 * time.Millisecond,
 			Overload: &executor.CoDel{Target: 50 * time.Millisecond, Interval: 100 * time.Millisecond},
 			Hooks: &executor.Hooks{CallRefused: func(_ context.Context, c executor.CallInfo, err error) {
+				mu.Lock()
+				defer mu.Unlock()
 				require.Equal(t, executor.ErrShed, err)
 				shed[now()-int(c.Wait/time.Millisecond)] = now()
 			}},

@@ -53,6 +53,8 @@ type Pool struct {
 	limiting   sync.Mutex // held while limiter is asked, and before mu
 	stuckAfter time.Duration
 	onStuck    func(Running)
+	slot       slot
+	timed      bool // calls need to know when exactly their fn was called
 
 	// returned are calls for reuse that have not been moved to free, linked by next. Calls are pushed one by one and
 	// taken only all together, so a compare-and-swap cannot mistake one state for another.
@@ -127,7 +129,8 @@ func New(cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		name: cfg.Name, workers: cfg.Workers, queue: cfg.Queue, limit: cfg.Workers, allowed: float64(cfg.Workers),
-		overload: o, limiter: cfg.Limiter, stuckAfter: cfg.StuckAfter, onStuck: cfg.OnStuck, epoch: time.Now(),
+		overload: o, limiter: cfg.Limiter, stuckAfter: cfg.StuckAfter, onStuck: cfg.OnStuck,
+		timed: cfg.Limiter != nil || o != nil || cfg.StuckAfter > 0, epoch: time.Now().Add(-1),
 	}
 	switch cfg.Queue {
 	case 0:
@@ -135,12 +138,13 @@ func New(cfg Config) (*Pool, error) {
 	case NoQueue:
 		p.queue = 0
 	}
+	p.slot.pool = p
 	p.queued.init(cfg.PerKey)
 	p.Observe(cfg.Hooks)
 	return p, nil
 }
 
-// now is the time since the pool was made: one clock for all ages.
+// now is the time since just before the pool was made, and more than 0: one clock for all ages.
 func (p *Pool) now() time.Duration { return time.Since(p.epoch) }
 
 // Stats is what a pool does at one moment.
@@ -188,7 +192,7 @@ func (p *Pool) Stats() Stats {
 		if !w.inside() {
 			continue
 		}
-		age := now - w.started()
+		age := w.age(now)
 		s.Oldest = max(s.Oldest, age)
 		if w.phase() == abandoned {
 			s.Abandoned++

@@ -114,10 +114,15 @@ func (p *Pool) lookForStuck() {
 			}
 		}
 	}
+	p.reported()
+}
+
+// reported is called at the end of what Drain waits for.
+func (p *Pool) reported() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.reporting--
 	p.endLocked()
-	p.unlock()
 }
 
 // stickLocked counts the slot that c runs in among those that are stuck.

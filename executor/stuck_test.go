@@ -39,6 +39,7 @@ func TestStuckCallsAreReportedOnceWithTheirStack(t *testing.T) {
 					_, err := executor.Do(cancellable(t), p, sleep(time.Second))
 					require.NoError(t, err)
 				}
+				synctest.Wait()
 				require.Len(t, reports, 1)
 				require.Contains(t, string(reports[0].Stack), "executor_test.stuckForever(")
 				reports[0].Stack = nil
@@ -68,6 +69,7 @@ func TestEachStuckCallIsReportedWhenItIs(t *testing.T) {
 			time.Sleep(20 * time.Second)
 		}
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		require.Equal(t, map[string]time.Duration{
 			"first": 60 * time.Second, "second": 80 * time.Second, "third": 100 * time.Second, "fourth": 130 * time.Second,
 		}, reports)
