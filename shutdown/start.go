@@ -41,6 +41,7 @@ func (a *App) startAll(ctx context.Context, p *plan) {
 	finished := a.runs > 0 && a.left == 0
 	a.mu.Unlock()
 	a.log.Info("shutdown: started")
+	a.notifyReady()
 	if finished {
 		a.stop(everyRunReturned, nil)
 	}

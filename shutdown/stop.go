@@ -20,6 +20,7 @@ const (
 func (a *App) stopAll(ctx context.Context, p *plan) {
 	early, late := 0, 1
 	budgets := p.budgets(a.stoppedAt, a.config)
+	a.notifyStopping()
 	for at := Announce; at <= Telemetry; at++ {
 		b := budgets[early]
 		if at > b.last {
