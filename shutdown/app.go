@@ -144,7 +144,7 @@ func (a *App) Run(ctx context.Context) error {
 	go func() {
 		defer close(over)
 		// What the hooks are given outlives ctx: its end asks for a stop, and must not cut short what it asks for.
-		base := context.WithValue(context.WithoutCancel(ctx), appKey{}, a)
+		base := a.Context(context.WithoutCancel(ctx))
 		a.startAll(base, p)
 		<-a.stopping
 		a.stopAll(base, p)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -375,4 +376,27 @@ func TestReportUnwrapsToTheCauseAndTheErrorsOfItsSteps(t *testing.T) {
 	for _, err := range []error{a, b, c} {
 		require.ErrorIs(t, r, err)
 	}
+}
+
+func TestStuckHookIsReportedWithGoroutinesWhoseParentsHaveEnded(t *testing.T) {
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		never := make(trap)
+		defer close(never)
+		var workers sync.WaitGroup
+		w.Add(shutdown.Component{
+			Name: "pool",
+			Start: func(context.Context) error {
+				for range 2 {
+					workers.Go(never.waitForever)
+				}
+				return nil // and its goroutine ends
+			},
+			Stop: func(context.Context) error { workers.Wait(); return nil },
+		})
+		err := w.run()
+		require.Equal(t, 124, shutdown.ExitCode(err))
+		require.Contains(t, err.Error(), "sync.(*WaitGroup).Wait")
+		require.Contains(t, err.Error(), "\n\t2 more:\n\tgithub.com/grove-go/grove/shutdown_test.trap.waitForever(...)\n\t\t")
+		require.NotContains(t, err.Error(), "1 more", "its own goroutine is there already")
+	})
 }

@@ -1,9 +1,13 @@
 package shutdown
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -41,7 +45,7 @@ func (a *App) end(h *hook, set func(*Step)) bool {
 
 // call runs f on a goroutine of its own. Whatever becomes of f, its outcome passes through ended, if that is not nil,
 // before the hook ends.
-func (a *App) call(c *component, at Phase, name string, f func() error, ended func(error) error) *hook {
+func (a *App) call(ctx context.Context, c *component, at Phase, name string, f func(context.Context) error, ended func(error) error) *hook {
 	began := Step{Component: c.Name, Phase: at, Hook: name, Began: time.Now(), Running: true}
 	h := &hook{step: began, done: make(chan struct{})}
 	a.mu.Lock()
@@ -61,10 +65,13 @@ func (a *App) call(c *component, at Phase, name string, f func() error, ended fu
 		}()
 		h.goroutine.Store(stacks.ID())
 		a.stepBegan(began)
-		err = f()
+		err = f(stacks.Label(ctx, label, c.Name))
 	}()
 	return h
 }
+
+// label is the key of the profiler label that the goroutines of a component have.
+const label = "shutdown"
 
 // allStacks bounds the text of all goroutines that a search for stuck ones reads, oneStack that of one hook in a report.
 const (
@@ -80,12 +87,19 @@ func (a *App) giveUp(hooks ...*hook) bool {
 		ids[i] = h.goroutine.Load()
 	}
 	found := stacks.Of(allStacks, ids...)
+	shown := bytes.Join(slices.Collect(maps.Values(found)), []byte("\n"))
+	told := make(map[string]bool)
 	stuck := false
 	for i, h := range hooks {
 		stack := found[ids[i]]
 		if h.done == nil {
 			stack = trackedBy(h.callers)
-		} else if len(stack) > oneStack {
+		} else if name := h.step.Component; !told[name] {
+			// Those that a hook has started through others which have ended.
+			told[name] = true
+			stack = append(append(stack, '\n'), stacks.Labeled(label, name, shown)...)
+		}
+		if len(stack) > oneStack {
 			stack = append(stack[:oneStack:oneStack], "\n...\n"...)
 		}
 		if !a.end(h, func(s *Step) {

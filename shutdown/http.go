@@ -45,11 +45,11 @@ func HTTP(name string, s *http.Server, ln net.Listener) Component {
 		panic("shutdown: HTTP needs a server and a listener")
 	}
 	h := &httpServer{server: s}
-	h.listener = &listener{Listener: ln, admit: h.admit}
+	h.listener = newListener(ln, h.admit)
 	return Component{
 		Name: name, Phase: InFlight,
 		Start: h.start, Run: h.run, Stop: h.stop, Kill: h.kill,
-		announce: h.announce, intake: h.intake,
+		announce: h.announce, intake: h.listener.intake,
 	}
 }
 
@@ -61,18 +61,16 @@ type httpServer struct {
 	handler  http.Handler // the server's own
 	listener *listener
 
-	leaving  atomic.Bool   // answers say so
-	served   chan struct{} // closed when Serve has returned
+	leaving  atomic.Bool // answers say so
 	draining atomic.Bool
 	changed  chan struct{} // has a value if a connection has changed while draining
-	drained  chan struct{} // closed when stop returns
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // guarded by mu: those that are open or have a handler running
 }
 
 func (h *httpServer) start(context.Context) error {
-	h.served, h.changed, h.drained = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
+	h.changed = make(chan struct{}, 1)
 	h.conns = make(map[*conn]struct{})
 
 	s := h.server
@@ -111,19 +109,10 @@ func (h *httpServer) run(hard context.Context) error {
 		context.AfterFunc(hard, func() { cancel(context.Cause(hard)) })
 		return &merged{Context: ctx, hard: hard}
 	}
-	var err error
 	if s.TLSConfig != nil {
-		err = s.ServeTLS(h.listener, "", "")
-	} else {
-		err = s.Serve(h.listener)
+		return h.listener.serve(func(ln net.Listener) error { return s.ServeTLS(ln, "", "") })
 	}
-	close(h.served)
-	if !h.listener.closing.Load() {
-		return err
-	}
-	// The goroutines of connections were started by this one. As long as it lives a report finds them.
-	<-h.drained
-	return nil
+	return h.listener.serve(s.Serve)
 }
 
 // merged has the values of both contexts, and the end that Context has been given.
@@ -161,22 +150,10 @@ func (h *httpServer) announce(context.Context) error {
 	return nil
 }
 
-func (h *httpServer) intake(ctx context.Context) error {
-	if err := h.listener.finish(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	select {
-	case <-h.served:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // stop waits until no connection is open and no handler runs. It does not return at the end of ctx: that is also when
 // the requests are cancelled, and they have a second to notice.
 func (h *httpServer) stop(ctx context.Context) error {
-	defer close(h.drained)
+	defer close(h.listener.drained)
 	began := time.Now()
 	h.draining.Store(true)
 	timer := time.NewTimer(0)
@@ -204,9 +181,14 @@ func (h *httpServer) stop(ctx context.Context) error {
 		}
 	}
 	if expired == nil {
-		return fmt.Errorf("requests were cancelled: %w", context.Cause(ctx))
+		return cancelled(ctx)
 	}
 	return nil
+}
+
+// cancelled is the error of a server that ran out of time.
+func cancelled(ctx context.Context) error {
+	return fmt.Errorf("requests were cancelled: %w", context.Cause(ctx))
 }
 
 // sweep ends the wait of connections whose time is up. It returns how many connections are left, how many of them are open to

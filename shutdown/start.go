@@ -62,8 +62,7 @@ func (a *App) start(base context.Context, c *component) {
 	a.runs++
 	a.left++
 	a.mu.Unlock()
-	run := func() error { return c.Run(ctx) }
-	c.run = a.call(c, c.Phase, "Run", run, func(err error) error {
+	c.run = a.call(ctx, c, c.Phase, "Run", c.Run, func(err error) error {
 		if ctx.Err() != nil && isEcho(err) {
 			err = nil
 		}
@@ -84,7 +83,7 @@ func (a *App) callStart(base context.Context, c *component) bool {
 		timeout = time.After(c.StartTimeout)
 	}
 	ready := false
-	h := a.call(c, c.Phase, "Start", func() error { return c.Start(ctx) }, func(err error) error {
+	h := a.call(ctx, c, c.Phase, "Start", c.Start, func(err error) error {
 		ready = err == nil
 		if isClosed(a.stopping) && isEcho(err) {
 			err = nil // interrupted, which is no failure of its own
@@ -101,7 +100,7 @@ func (a *App) callStart(base context.Context, c *component) bool {
 	cut := split(min(killAfter+killWait, (a.config.Timeout-a.config.Reserve)/2))
 	if !a.returns(time.Now().Add(cut.grace), h) && a.giveUp(h) {
 		a.stop(fmt.Sprintf("%q did not start", c.Name), nil)
-		a.kill(c, cut.kill)
+		a.kill(base, c, cut.kill)
 		return false
 	}
 	if h.step.Err != nil {

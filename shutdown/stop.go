@@ -95,7 +95,7 @@ func (a *App) take(base context.Context, t *turn, at Phase, left time.Duration) 
 
 	var hooks []*hook
 	if t.stop != nil {
-		hooks = append(hooks, a.call(t.component, at, t.name, func() error { return t.stop(ctx) }, nil))
+		hooks = append(hooks, a.call(ctx, t.component, at, t.name, t.stop, nil))
 	} else if t.main {
 		t.cancelRun(ErrStopping)
 	}
@@ -122,7 +122,7 @@ func (a *App) take(base context.Context, t *turn, at Phase, left time.Duration) 
 			}
 		}
 		if a.giveUp(stuck...) && t.main {
-			a.kill(t.component, cut.kill)
+			a.kill(base, t.component, cut.kill)
 		}
 	}
 }
@@ -154,11 +154,11 @@ func (a *App) returns(by time.Time, hooks ...*hook) bool {
 }
 
 // kill calls Kill, which must not wait. It is not trusted to.
-func (a *App) kill(c *component, wait time.Duration) {
+func (a *App) kill(base context.Context, c *component, wait time.Duration) {
 	if c.Kill == nil {
 		return
 	}
-	h := a.call(c, c.Phase, "Kill", c.Kill, nil)
+	h := a.call(base, c, c.Phase, "Kill", func(context.Context) error { return c.Kill() }, nil)
 	if !a.returns(time.Now().Add(wait), h) {
 		a.giveUp(h)
 	}
