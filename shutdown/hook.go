@@ -28,6 +28,9 @@ type hook struct {
 	done      chan struct{} // closed when it has returned; nil for tracked work
 }
 
+// runs reports whether the call has not returned.
+func (h *hook) runs() bool { return !isClosed(h.done) }
+
 // end ends h as set does, unless it has ended before, and tells observers. It reports whether it did.
 func (a *App) end(h *hook, set func(*Step)) bool {
 	a.mu.Lock()

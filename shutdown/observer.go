@@ -44,8 +44,8 @@ type ComponentInfo struct {
 	Name  string
 	Phase Phase
 	Needs []string
-	// State is where it is in its life: "waiting" for its turn to start, "starting", "up", "stopping", or "over", which
-	// it also is if it was not started, or failed to. The steps tell about failures.
+	// State is where it is in its life: "waiting" for its turn to start, "starting", "up", "stopping" or "over". One that
+	// was not started, or failed to, stays as it is until its turn to stop. The steps tell about failures.
 	State string
 }
 

@@ -26,8 +26,6 @@ func (a *App) startAll(ctx context.Context, p *plan) {
 				}
 				if t.ready {
 					a.enter(t.component, stateUp)
-				} else {
-					a.enter(t.component, stateOver)
 				}
 			})
 		}

@@ -3,6 +3,7 @@ package shutdown
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -34,12 +35,14 @@ func (a *App) stopAll(ctx context.Context, p *plan) {
 				for _, before := range t.wait {
 					<-before.over
 				}
+				if t.main {
+					defer a.enter(t.component, stateOver)
+				}
 				if !t.ready {
 					return
 				}
 				if t.main {
 					a.enter(t.component, stateStopping)
-					defer a.enter(t.component, stateOver)
 				}
 				a.take(ctx, t, at, max(b.moment, time.Until(p.end(b, at, t.following()))))
 			})
@@ -115,13 +118,7 @@ func (a *App) take(base context.Context, t *turn, at Phase, left time.Duration) 
 		t.cancelRun(ErrStopping)
 	}
 	if !a.returns(time.Now().Add(cut.grace), hooks...) {
-		var stuck []*hook
-		for _, h := range hooks {
-			if !isClosed(h.done) {
-				stuck = append(stuck, h)
-			}
-		}
-		if a.giveUp(stuck...) && t.main {
+		if a.giveUp(slices.DeleteFunc(hooks, func(h *hook) bool { return !h.runs() })...) && t.main {
 			a.kill(base, t.component, cut.kill)
 		}
 	}
@@ -142,12 +139,8 @@ func (a *App) returns(by time.Time, hooks ...*hook) bool {
 	for _, h := range hooks {
 		select {
 		case <-h.done:
-		default:
-			select {
-			case <-h.done:
-			case <-timer.C:
-				return isClosed(h.done)
-			}
+		case <-timer.C:
+			return !slices.ContainsFunc(hooks, (*hook).runs)
 		}
 	}
 	return true
