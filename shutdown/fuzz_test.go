@@ -107,7 +107,7 @@ func observe(w *world) *told {
 	o := &told{began: make(map[string]shutdown.Step), ended: make(map[string]shutdown.Step)}
 	note := func(steps map[string]shutdown.Step) func(shutdown.Step) {
 		return func(s shutdown.Step) {
-			w.Report() // may be asked for at any moment
+			_ = w.Report() // may be asked for at any moment
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			if _, ok := steps[s.Component+s.Hook]; ok {

@@ -11,8 +11,20 @@ import (
 	"time"
 )
 
-// IdleGrace is how long a drain of [HTTP] leaves an idle connection open for one more request.
+// IdleGrace is how long a drain of [HTTP] leaves an idle connection open for one more request. It begins again when a
+// request comes over any connection, because its client or proxy may choose this one for the next, and when the machine is
+// too busy to keep to it; but a connection that has been idle in a drain for a second is closed.
 const IdleGrace = 50 * time.Millisecond
+
+const (
+	// idleMax is how long IdleGrace can become.
+	idleMax = time.Second
+	// graceTick is how often a drain that waits for the end of an IdleGrace looks whether it wakes in time, and graceLate how
+	// late it may be. If later, others have not run either, and may be about to send.
+	graceTick, graceLate = IdleGrace / 5, IdleGrace / 5
+	// noWait stands for no connection whose time is known.
+	noWait = time.Hour
+)
 
 // HTTP is the component of an HTTP server on a listener. It stops in three phases without losing a request:
 //
@@ -64,6 +76,7 @@ type httpServer struct {
 	leaving  atomic.Bool // answers say so
 	draining atomic.Bool
 	changed  chan struct{} // has a value if a connection has changed while draining
+	graced   atomic.Int64  // when IdleGrace began again while draining, in ns of Unix time
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // guarded by mu: those that are open or have a handler running
@@ -172,12 +185,19 @@ func (h *httpServer) stop(ctx context.Context) error {
 		if left == 0 {
 			break
 		}
+		if next < noWait {
+			next = min(next, graceTick)
+		}
+		wake := time.Now().Add(next)
 		timer.Reset(next)
 		select {
 		case <-h.changed:
 		case <-timer.C:
 		case <-expired:
 			expired = nil
+		}
+		if time.Since(wake) > graceLate {
+			h.grace()
 		}
 	}
 	if expired == nil {
@@ -195,11 +215,12 @@ func cancelled(ctx context.Context) error {
 // another request in HTTP/1, and when the time of the next is up.
 func (h *httpServer) sweep(began, told time.Time, expired bool) (left, open int, next time.Duration) {
 	now := time.Now()
-	next = time.Hour
+	next = noWait
+	graced := time.Unix(0, h.graced.Load())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c := range h.conns {
-		wait, again := c.expire(now, began, told, expired)
+		wait, again := c.expire(now, began, told, graced, expired)
 		next = min(next, wait)
 		if again {
 			open++
@@ -222,6 +243,9 @@ func (h *httpServer) forget(c *conn) {
 	h.mu.Unlock()
 	h.notify()
 }
+
+// grace makes IdleGrace begin again.
+func (h *httpServer) grace() { h.graced.Store(time.Now().UnixNano()) }
 
 // notify makes stop look again.
 func (h *httpServer) notify() {
