@@ -72,6 +72,7 @@ var arrows = map[string]arrow{
 
 	"internal/...":                           {why: "stands below everything"},
 	"deadline/httpdeadline/internal/interop": {why: "meets the clients of RPC systems, in a module of its own", any: true},
+	"shutdown/internal/interop":              {why: "meets the servers of gRPC, in a module of its own", any: true},
 
 	"internal/bench/...": {why: "compares, in a module of its own", any: true},
 	"examples/...":       {why: "is programs, in a module of its own", any: true},

@@ -22,6 +22,12 @@ func Stopping(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
+// Context returns ctx with what [Stopping] looks for. It is for servers that make the contexts of their requests themselves,
+// as [GRPC] says. It does not make [App.Track] accept what comes from a request in flight.
+func (a *App) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, appKey{}, a)
+}
+
 // isEcho reports whether err says nothing but that a context has ended which the app ended itself. errors.Is alone
 // would be satisfied by one part of a joined error that has others.
 func isEcho(err error) bool {

@@ -122,6 +122,47 @@ func TestDrainServesOneMoreRequestOfAnIdleConnection(t *testing.T) {
 	})
 }
 
+func TestDrainGivesIdleConnectionsAnotherIdleGraceWhenARequestComesOverAnyOfThem(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, p *pipes) {
+		w.clients.Go(func() {
+			c := p.dial(t)
+			c.requireClosed()
+			require.Equal(t, time.Second+2*shutdown.IdleGrace-1, w.elapsed())
+		})
+		w.clients.Go(func() {
+			c := p.dial(t)
+			time.Sleep(time.Second + shutdown.IdleGrace - 1)
+			c.get()
+			require.True(t, c.answer().Close)
+		})
+		w.requireDrain(t, 2*shutdown.IdleGrace-1)
+	})
+}
+
+func TestDrainClosesAConnectionThatHasBeenIdleForASecond(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, p *pipes) {
+		w.clients.Go(func() {
+			c := p.dial(t)
+			c.requireClosed()
+			require.Equal(t, 2*time.Second, w.elapsed())
+		})
+		const each = shutdown.IdleGrace - 5*time.Millisecond
+		for at := time.Second + each; at < 3*time.Second; at += each {
+			w.clients.Go(func() {
+				c := p.dial(t)
+				time.Sleep(at)
+				if w.elapsed() < 2*time.Second {
+					c.get()
+					require.True(t, c.answer().Close)
+				} else {
+					c.requireClosed()
+				}
+			})
+		}
+		w.requireDrain(t, time.Second)
+	})
+}
+
 func TestDrainWaitsASecondForTheRestOfARequest(t *testing.T) {
 	inSite(t, func(t *testing.T, w *world, p *pipes) {
 		begin := func(again time.Duration) *client {

@@ -73,9 +73,11 @@ func ExampleStopping() {
 	}
 	messages := make(chan string, 1)
 	messages <- "hello"
+	idle := make(chan struct{})
 	app.Add(shutdown.Component{
 		Name: "consumer", Phase: shutdown.Work,
 		Run: func(ctx context.Context) error {
+			defer close(idle)
 			for {
 				select {
 				case m := <-messages:
@@ -86,6 +88,13 @@ func ExampleStopping() {
 					return nil
 				}
 			}
+		},
+		Stop: func(ctx context.Context) error { // the context of Run lives for as long as this waits
+			select {
+			case <-idle:
+			case <-ctx.Done():
+			}
+			return nil
 		},
 	})
 	fmt.Println(app.Run(context.Background()))
@@ -174,4 +183,69 @@ func ExampleConfig() {
 	// Output:
 	// <nil> signal terminated
 	// shutdown: DrainDelay is 1s, but must be between 0 and Timeout less Reserve, 800ms
+}
+
+func ExampleHooks() {
+	app, err := shutdown.New(shutdown.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	app.Observe(&shutdown.Hooks{
+		PhaseBegan: func(p shutdown.PhaseInfo) { fmt.Println("phase", p.Phase) },
+		StepEnded:  func(s shutdown.Step) { fmt.Println(s.Component, s.Hook, s.Err) },
+	})
+	app.Add(shutdown.Component{
+		Name:  "db",
+		Start: func(context.Context) error { return nil },
+		Stop:  func(context.Context) error { return errors.New("connection lost") },
+	})
+	app.Add(shutdown.Component{Name: "job", Phase: shutdown.Work, Run: func(context.Context) error { return nil }})
+	app.Run(context.Background()) //nolint:errcheck // the hooks have told
+	for _, c := range app.Report().Components {
+		fmt.Println(c.Name, "is", c.State)
+	}
+	// Output:
+	// db Start <nil>
+	// job Run <nil>
+	// phase Announce
+	// phase Intake
+	// phase InFlight
+	// phase Work
+	// phase Resources
+	// db Stop connection lost
+	// phase Telemetry
+	// job is over
+	// db is over
+}
+
+// rpc stands for a *grpc.Server.
+type rpc struct{}
+
+func (rpc) Serve(ln net.Listener) error { _, err := ln.Accept(); return err }
+func (rpc) GracefulStop()               { fmt.Println("every RPC has ended") }
+func (rpc) Stop()                       { fmt.Println("out of time") }
+
+func ExampleGRPC() {
+	app, err := shutdown.New(shutdown.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	app.Add(shutdown.GRPC("grpc", rpc{}, listener), part("spans", shutdown.Telemetry))
+	app.Add(shutdown.Component{Name: "job", Phase: shutdown.Announce, Start: func(context.Context) error {
+		app.Shutdown(nil)
+		return nil
+	}})
+	fmt.Println(app.Run(context.Background()))
+	// Output:
+	// start spans
+	// every RPC has ended
+	// stop spans
+	// <nil>
 }

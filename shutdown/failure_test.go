@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -324,8 +325,21 @@ func TestReportHasEveryStepAlsoOfACleanStop(t *testing.T) {
 		}()
 		require.NoError(t, w.Run(t.Context()))
 		at := func(d time.Duration) time.Time { return w.began.Add(d) }
+		var phases []shutdown.PhaseInfo
+		for i, ms := range []int{24800, 24800, 24900, 25000, 30000, 30000} {
+			p := shutdown.PhaseInfo{Phase: shutdown.Announce + shutdown.Phase(i), Began: at(7 * time.Second), Deadline: at(time.Duration(ms) * time.Millisecond)}
+			if p.Phase <= shutdown.Work {
+				p.Began = at(5 * time.Second)
+			}
+			if p.Phase == shutdown.Work {
+				p.Took = 2 * time.Second
+			}
+			phases = append(phases, p)
+		}
 		require.Equal(t, &shutdown.Report{
-			Reason: "Shutdown was called", Took: 2 * time.Second,
+			Reason: "Shutdown was called", Took: 2 * time.Second, Deadline: at(30 * time.Second),
+			Phases:     phases,
+			Components: []shutdown.ComponentInfo{{Name: "a", Phase: shutdown.Work, State: "over"}},
 			Steps: []shutdown.Step{
 				{Component: "a", Phase: shutdown.Work, Hook: "Start", Began: at(0), Took: time.Second},
 				{Component: "a", Phase: shutdown.Work, Hook: "Run", Began: at(time.Second), Took: 6 * time.Second},
@@ -362,4 +376,27 @@ func TestReportUnwrapsToTheCauseAndTheErrorsOfItsSteps(t *testing.T) {
 	for _, err := range []error{a, b, c} {
 		require.ErrorIs(t, r, err)
 	}
+}
+
+func TestStuckHookIsReportedWithGoroutinesWhoseParentsHaveEnded(t *testing.T) {
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		never := make(trap)
+		defer close(never)
+		var workers sync.WaitGroup
+		w.Add(shutdown.Component{
+			Name: "pool",
+			Start: func(context.Context) error {
+				for range 2 {
+					workers.Go(never.waitForever)
+				}
+				return nil // and its goroutine ends
+			},
+			Stop: func(context.Context) error { workers.Wait(); return nil },
+		})
+		err := w.run()
+		require.Equal(t, 124, shutdown.ExitCode(err))
+		require.Contains(t, err.Error(), "sync.(*WaitGroup).Wait")
+		require.Contains(t, err.Error(), "\n\t2 more:\n\tgithub.com/grove-go/grove/shutdown_test.trap.waitForever(...)\n\t\t")
+		require.NotContains(t, err.Error(), "1 more", "its own goroutine is there already")
+	})
 }

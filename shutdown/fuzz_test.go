@@ -95,6 +95,62 @@ func (c *trace) wrap(name string, f func(context.Context) error) func(context.Co
 	}
 }
 
+// told is what observers were told of, each step once.
+type told struct {
+	mu           sync.Mutex
+	began, ended map[string]shutdown.Step
+	twice        []string
+	phases       []shutdown.Phase
+}
+
+func observe(w *world) *told {
+	o := &told{began: make(map[string]shutdown.Step), ended: make(map[string]shutdown.Step)}
+	note := func(steps map[string]shutdown.Step) func(shutdown.Step) {
+		return func(s shutdown.Step) {
+			_ = w.Report() // may be asked for at any moment
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			if _, ok := steps[s.Component+s.Hook]; ok {
+				o.twice = append(o.twice, s.Component+s.Hook)
+			}
+			steps[s.Component+s.Hook] = s
+		}
+	}
+	w.Observe(&shutdown.Hooks{
+		StepBegan: note(o.began), StepEnded: note(o.ended),
+		PhaseBegan: func(p shutdown.PhaseInfo) { o.phases = append(o.phases, p.Phase) },
+	})
+	return o
+}
+
+// requireSteps requires that the report is what observers were told.
+func (o *told) requireSteps(t *testing.T, r *shutdown.Report) {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	require.Empty(t, o.twice)
+	for _, s := range r.Steps {
+		if s.Running { // in a process that has exited
+			require.NotNil(t, r.Forced, "%v", s)
+			continue
+		}
+		require.Equal(t, s, o.ended[s.Component+s.Hook])
+		require.Equal(t, s.Began, o.began[s.Component+s.Hook].Began)
+	}
+	if r.Forced != nil {
+		return
+	}
+	require.Len(t, o.ended, len(r.Steps))
+	require.Len(t, r.Phases, 6)
+	for i, p := range r.Phases {
+		require.False(t, p.Running)
+		require.Equal(t, p.Phase, o.phases[i])
+	}
+	for _, c := range r.Components {
+		require.Equal(t, "over", c.State)
+	}
+}
+
 func FuzzApp(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{3, 1, 0, 4, 3, 0, 0, 1, 5, 0, 0, 0, 4, 0, 1, 2, 0, 0, 5, 5, 0, 4, 1, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9})
@@ -141,6 +197,7 @@ func tryApp(t *testing.T, w *world, d *dice, total time.Duration) {
 		all = append(all, c)
 		w.Add(c.Component)
 	}
+	told := observe(w)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // asks for a stop if nothing else does
 	defer cancel()
 	over := make(chan struct{})
@@ -165,6 +222,7 @@ func tryApp(t *testing.T, w *world, d *dice, total time.Duration) {
 	defer close(never)
 	close(over)
 	r := w.Report()
+	told.requireSteps(t, r)
 	if r.Forced != nil {
 		require.Equal(t, shutdown.ExitCode(err), <-w.exits)
 		require.LessOrEqual(t, r.Took, total)

@@ -1,9 +1,13 @@
 package shutdown
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,30 +20,37 @@ type PanicError = fault.PanicError
 
 // hook is one call of a component's function, or one piece of tracked work.
 //
-// It returns, or it is given up on, or both: a stuck hook may return later, and remains stuck in the report.
+// It ends once: when it returns, or when it is given up on. A stuck hook may return later, and remains stuck in the report.
 type hook struct {
-	component string
-	phase     Phase
-	name      string // Start, Run, Stop, …
-	began     time.Time
+	step      Step          // what tells how it ended is guarded by App.mu, and does not change any more after that
 	goroutine atomic.Uint64 // its number, 0 until it runs
 	callers   []uintptr     // of Track, and nothing for others
-	done      chan struct{} // nil for tracked work
+	done      chan struct{} // closed when it has returned; nil for tracked work
+}
 
-	// Set before done is closed, read after it.
-	took time.Duration
-	err  error
+// runs reports whether the call has not returned.
+func (h *hook) runs() bool { return !isClosed(h.done) }
 
-	// Set together when the hook is given up on. Guarded by App.mu.
-	stuck bool
-	age   time.Duration
-	stack []byte
+// end ends h as set does, unless it has ended before, and tells observers. It reports whether it did.
+func (a *App) end(h *hook, set func(*Step)) bool {
+	a.mu.Lock()
+	first := h.step.Running
+	if first {
+		h.step.Running, h.step.Took = false, time.Since(h.step.Began)
+		set(&h.step)
+	}
+	a.mu.Unlock()
+	if first {
+		a.stepEnded(h.step)
+	}
+	return first
 }
 
 // call runs f on a goroutine of its own. Whatever becomes of f, its outcome passes through ended, if that is not nil,
-// before done is closed.
-func (a *App) call(c *component, at Phase, name string, f func() error, ended func(error) error) *hook {
-	h := &hook{component: c.Name, phase: at, name: name, began: time.Now(), done: make(chan struct{})}
+// before the hook ends.
+func (a *App) call(ctx context.Context, c *component, at Phase, name string, f func(context.Context) error, ended func(error) error) *hook {
+	began := Step{Component: c.Name, Phase: at, Hook: name, Began: time.Now(), Running: true}
+	h := &hook{step: began, done: make(chan struct{})}
 	a.mu.Lock()
 	a.hooks = append(a.hooks, h)
 	a.mu.Unlock()
@@ -52,14 +63,18 @@ func (a *App) call(c *component, at Phase, name string, f func() error, ended fu
 			if ended != nil {
 				err = ended(err)
 			}
-			h.took, h.err = time.Since(h.began), err
+			a.end(h, func(s *Step) { s.Err = err })
 			close(h.done)
 		}()
 		h.goroutine.Store(stacks.ID())
-		err = f()
+		a.stepBegan(began)
+		err = f(stacks.Label(ctx, label, c.Name))
 	}()
 	return h
 }
+
+// label is the key of the profiler label that the goroutines of a component have.
+const label = "shutdown"
 
 // allStacks bounds the text of all goroutines that a search for stuck ones reads, oneStack that of one hook in a report.
 const (
@@ -67,31 +82,42 @@ const (
 	oneStack  = 64 << 10
 )
 
-// giveUp marks hooks as stuck, with their stacks, and tells the log. From then on tracked work is among a.hooks.
-func (a *App) giveUp(hooks ...*hook) {
+// giveUp ends hooks that have not ended as stuck, with their stacks, and tells the log. It reports whether there were any.
+// From then on tracked work is among a.hooks.
+func (a *App) giveUp(hooks ...*hook) bool {
 	ids := make([]uint64, len(hooks))
 	for i, h := range hooks {
 		ids[i] = h.goroutine.Load()
 	}
 	found := stacks.Of(allStacks, ids...)
+	shown := bytes.Join(slices.Collect(maps.Values(found)), []byte("\n"))
+	told := make(map[string]bool)
+	stuck := false
 	for i, h := range hooks {
 		stack := found[ids[i]]
 		if h.done == nil {
 			stack = trackedBy(h.callers)
-		} else if len(stack) > oneStack {
+		} else if name := h.step.Component; !told[name] {
+			// Those that a hook has started through others which have ended.
+			told[name] = true
+			stack = append(append(stack, '\n'), stacks.Labeled(label, name, shown)...)
+		}
+		if len(stack) > oneStack {
 			stack = append(stack[:oneStack:oneStack], "\n...\n"...)
 		}
-		a.mu.Lock()
-		if !h.stuck { // or the third signal comes while the stop gives up on the same
-			h.stuck, h.age, h.stack = true, time.Since(h.began), stack
+		if !a.end(h, func(s *Step) {
+			s.Stuck, s.Stack = true, stack
 			if h.done == nil {
 				a.hooks = append(a.hooks, h)
 			}
+		}) {
+			continue // it has returned, or the third signal came while the stop gave up on it
 		}
-		a.mu.Unlock()
-		a.log.Error("shutdown: stuck", slog.String("component", h.component), slog.String("hook", h.name),
-			slog.Duration("after", h.age), slog.String("stack", string(stack)))
+		stuck = true
+		a.log.Error("shutdown: stuck", slog.String("component", h.step.Component), slog.String("hook", h.step.Hook),
+			slog.Duration("after", h.step.Took), slog.String("stack", string(stack)))
 	}
+	return stuck
 }
 
 // trackedBy formats the callers of Track as a traceback does.

@@ -11,8 +11,20 @@ import (
 	"time"
 )
 
-// IdleGrace is how long a drain of [HTTP] leaves an idle connection open for one more request.
+// IdleGrace is how long a drain of [HTTP] leaves an idle connection open for one more request. It begins again when a
+// request comes over any connection, because its client or proxy may choose this one for the next, and when the machine is
+// too busy to keep to it; but a connection that has been idle in a drain for a second is closed.
 const IdleGrace = 50 * time.Millisecond
+
+const (
+	// idleMax is how long IdleGrace can become.
+	idleMax = time.Second
+	// graceTick is how often a drain that waits for the end of an IdleGrace looks whether it wakes in time, and graceLate how
+	// late it may be. If later, others have not run either, and may be about to send.
+	graceTick, graceLate = IdleGrace / 5, IdleGrace / 5
+	// noWait stands for no connection whose time is known.
+	noWait = time.Hour
+)
 
 // HTTP is the component of an HTTP server on a listener. It stops in three phases without losing a request:
 //
@@ -45,11 +57,11 @@ func HTTP(name string, s *http.Server, ln net.Listener) Component {
 		panic("shutdown: HTTP needs a server and a listener")
 	}
 	h := &httpServer{server: s}
-	h.listener = &listener{Listener: ln, admit: h.admit}
+	h.listener = newListener(ln, h.admit)
 	return Component{
 		Name: name, Phase: InFlight,
 		Start: h.start, Run: h.run, Stop: h.stop, Kill: h.kill,
-		announce: h.announce, intake: h.intake,
+		announce: h.announce, intake: h.listener.intake,
 	}
 }
 
@@ -61,18 +73,17 @@ type httpServer struct {
 	handler  http.Handler // the server's own
 	listener *listener
 
-	leaving  atomic.Bool   // answers say so
-	served   chan struct{} // closed when Serve has returned
+	leaving  atomic.Bool // answers say so
 	draining atomic.Bool
 	changed  chan struct{} // has a value if a connection has changed while draining
-	drained  chan struct{} // closed when stop returns
+	graced   atomic.Int64  // when IdleGrace began again while draining, in ns of Unix time
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // guarded by mu: those that are open or have a handler running
 }
 
 func (h *httpServer) start(context.Context) error {
-	h.served, h.changed, h.drained = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
+	h.changed = make(chan struct{}, 1)
 	h.conns = make(map[*conn]struct{})
 
 	s := h.server
@@ -111,19 +122,10 @@ func (h *httpServer) run(hard context.Context) error {
 		context.AfterFunc(hard, func() { cancel(context.Cause(hard)) })
 		return &merged{Context: ctx, hard: hard}
 	}
-	var err error
 	if s.TLSConfig != nil {
-		err = s.ServeTLS(h.listener, "", "")
-	} else {
-		err = s.Serve(h.listener)
+		return h.listener.serve(func(ln net.Listener) error { return s.ServeTLS(ln, "", "") })
 	}
-	close(h.served)
-	if !h.listener.closing.Load() {
-		return err
-	}
-	// The goroutines of connections were started by this one. As long as it lives a report finds them.
-	<-h.drained
-	return nil
+	return h.listener.serve(s.Serve)
 }
 
 // merged has the values of both contexts, and the end that Context has been given.
@@ -161,22 +163,10 @@ func (h *httpServer) announce(context.Context) error {
 	return nil
 }
 
-func (h *httpServer) intake(ctx context.Context) error {
-	if err := h.listener.finish(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	select {
-	case <-h.served:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // stop waits until no connection is open and no handler runs. It does not return at the end of ctx: that is also when
 // the requests are cancelled, and they have a second to notice.
 func (h *httpServer) stop(ctx context.Context) error {
-	defer close(h.drained)
+	defer close(h.listener.drained)
 	began := time.Now()
 	h.draining.Store(true)
 	timer := time.NewTimer(0)
@@ -195,6 +185,10 @@ func (h *httpServer) stop(ctx context.Context) error {
 		if left == 0 {
 			break
 		}
+		if next < noWait {
+			next = min(next, graceTick)
+		}
+		wake := time.Now().Add(next)
 		timer.Reset(next)
 		select {
 		case <-h.changed:
@@ -202,22 +196,31 @@ func (h *httpServer) stop(ctx context.Context) error {
 		case <-expired:
 			expired = nil
 		}
+		if time.Since(wake) > graceLate {
+			h.grace()
+		}
 	}
 	if expired == nil {
-		return fmt.Errorf("requests were cancelled: %w", context.Cause(ctx))
+		return cancelled(ctx)
 	}
 	return nil
+}
+
+// cancelled is the error of a server that ran out of time.
+func cancelled(ctx context.Context) error {
+	return fmt.Errorf("requests were cancelled: %w", context.Cause(ctx))
 }
 
 // sweep ends the wait of connections whose time is up. It returns how many connections are left, how many of them are open to
 // another request in HTTP/1, and when the time of the next is up.
 func (h *httpServer) sweep(began, told time.Time, expired bool) (left, open int, next time.Duration) {
 	now := time.Now()
-	next = time.Hour
+	next = noWait
+	graced := time.Unix(0, h.graced.Load())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c := range h.conns {
-		wait, again := c.expire(now, began, told, expired)
+		wait, again := c.expire(now, began, told, graced, expired)
 		next = min(next, wait)
 		if again {
 			open++
@@ -240,6 +243,9 @@ func (h *httpServer) forget(c *conn) {
 	h.mu.Unlock()
 	h.notify()
 }
+
+// grace makes IdleGrace begin again.
+func (h *httpServer) grace() { h.graced.Store(time.Now().UnixNano()) }
 
 // notify makes stop look again.
 func (h *httpServer) notify() {

@@ -77,7 +77,10 @@ func (c *conn) begin(protoMajor int) {
 	c.keepAlive.Store(false)
 	c.recallLocked()
 	c.mu.Unlock()
-	c.server.notify()
+	if c.server.draining.Load() {
+		c.server.grace()
+		c.server.notify()
+	}
 }
 
 // end is called when the handler has returned. Its answer may not have been written yet.
@@ -102,11 +105,12 @@ func (c *conn) wait() {
 // expire sees to it that the connection is read from a last time, if it has waited for a request for long enough. Otherwise
 // it returns how much time that has left. It reports whether the connection may receive another request in HTTP/1.
 //
-// began is when the drain did, and told when HTTP/2 connections were told to go away, zero if they have not been.
-func (c *conn) expire(now, began, told time.Time, expired bool) (left time.Duration, open bool) {
+// began is when the drain did, told when HTTP/2 connections were told to go away, zero if they have not been, and graced when
+// IdleGrace began again, for all of them.
+func (c *conn) expire(now, began, told, graced time.Time, expired bool) (left time.Duration, open bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	left = time.Hour
+	left = noWait
 	switch {
 	case c.closed:
 		return left, false
@@ -117,16 +121,16 @@ func (c *conn) expire(now, began, told time.Time, expired bool) (left time.Durat
 	case c.lastCall: // the reader is about to see
 		return left, !c.streams
 	}
-	grace, from := IdleGrace, began
-	switch {
-	case c.streams:
+	from := began
+	if c.streams {
 		from = told
-	case c.state == arriving:
-		grace = partGrace
 	}
+	from = later(from, c.since)
 	end := from.Add(IdleGrace)
-	if e := c.since.Add(grace); e.After(end) {
-		end = e
+	if c.state == arriving && !c.streams {
+		end = later(end, c.since.Add(partGrace))
+	} else if graced.After(from) {
+		end = earlier(graced.Add(IdleGrace), from.Add(idleMax))
 	}
 	if end.After(now) && !expired {
 		return end.Sub(now), !c.streams
@@ -134,6 +138,20 @@ func (c *conn) expire(now, began, told time.Time, expired bool) (left time.Durat
 	c.lastCall = true
 	c.Conn.SetReadDeadline(past) //nolint:errcheck // fails if the connection is closed, and that is as well
 	return left, !c.streams
+}
+
+func later(t, u time.Time) time.Time {
+	if t.After(u) {
+		return t
+	}
+	return u
+}
+
+func earlier(t, u time.Time) time.Time {
+	if t.Before(u) {
+		return t
+	}
+	return u
 }
 
 // past is before every deadline.

@@ -1,6 +1,7 @@
 package shutdown
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -17,10 +18,43 @@ type listener struct {
 	net.Listener
 	admit   func(net.Conn) net.Conn
 	closing atomic.Bool
+	served  chan struct{} // closed when the server has returned from Accept for the last time
+	drained chan struct{} // closed by the server's component when nothing is in flight any more
 
 	// Used by Accept alone, which Serve calls from one goroutine: what was in the queue when the listener closed.
 	emptied bool
 	rest    []net.Conn
+}
+
+func newListener(ln net.Listener, admit func(net.Conn) net.Conn) *listener {
+	return &listener{Listener: ln, admit: admit, served: make(chan struct{}), drained: make(chan struct{})}
+}
+
+// serve is the Run of a component: it serves until intake, and then waits for the end of what is in flight. The goroutines
+// of connections were started by its own. As long as this lives a report finds them.
+func (l *listener) serve(serve func(net.Listener) error) error {
+	err := func() error {
+		defer close(l.served)
+		return serve(l)
+	}()
+	if !l.closing.Load() {
+		return err
+	}
+	<-l.drained
+	return nil
+}
+
+// intake is a component's hook of that phase.
+func (l *listener) intake(ctx context.Context) error {
+	if err := l.finish(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	select {
+	case <-l.served:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // socket is a listener whose descriptor can be had.

@@ -21,7 +21,11 @@ func (a *App) startAll(ctx context.Context, p *plan) {
 					<-need.started
 				}
 				if !isClosed(a.stopping) {
+					a.enter(t.component, stateStarting)
 					a.start(ctx, t.component)
+				}
+				if t.ready {
+					a.enter(t.component, stateUp)
 				}
 			})
 		}
@@ -35,6 +39,7 @@ func (a *App) startAll(ctx context.Context, p *plan) {
 	finished := a.runs > 0 && a.left == 0
 	a.mu.Unlock()
 	a.log.Info("shutdown: started")
+	a.notifyReady()
 	if finished {
 		a.stop(everyRunReturned, nil)
 	}
@@ -55,8 +60,7 @@ func (a *App) start(base context.Context, c *component) {
 	a.runs++
 	a.left++
 	a.mu.Unlock()
-	run := func() error { return c.Run(ctx) }
-	c.run = a.call(c, c.Phase, "Run", run, func(err error) error {
+	c.run = a.call(ctx, c, c.Phase, "Run", c.Run, func(err error) error {
 		if ctx.Err() != nil && isEcho(err) {
 			err = nil
 		}
@@ -77,7 +81,7 @@ func (a *App) callStart(base context.Context, c *component) bool {
 		timeout = time.After(c.StartTimeout)
 	}
 	ready := false
-	h := a.call(c, c.Phase, "Start", func() error { return c.Start(ctx) }, func(err error) error {
+	h := a.call(ctx, c, c.Phase, "Start", c.Start, func(err error) error {
 		ready = err == nil
 		if isClosed(a.stopping) && isEcho(err) {
 			err = nil // interrupted, which is no failure of its own
@@ -92,14 +96,13 @@ func (a *App) callStart(base context.Context, c *component) bool {
 	}
 	// If a stop interrupts the start, this comes out of its budget, of which half is left for the hooks.
 	cut := split(min(killAfter+killWait, (a.config.Timeout-a.config.Reserve)/2))
-	if !a.returns(time.Now().Add(cut.grace), h) {
+	if !a.returns(time.Now().Add(cut.grace), h) && a.giveUp(h) {
 		a.stop(fmt.Sprintf("%q did not start", c.Name), nil)
-		a.giveUp(h)
-		a.kill(c, cut.kill)
+		a.kill(base, c, cut.kill)
 		return false
 	}
-	if h.err != nil {
-		a.stop(fmt.Sprintf("%q failed to start", c.Name), h.err)
+	if h.step.Err != nil {
+		a.stop(fmt.Sprintf("%q failed to start", c.Name), h.step.Err)
 	}
 	return ready
 }

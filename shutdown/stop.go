@@ -3,6 +3,7 @@ package shutdown
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -20,11 +21,13 @@ const (
 func (a *App) stopAll(ctx context.Context, p *plan) {
 	early, late := 0, 1
 	budgets := p.budgets(a.stoppedAt, a.config)
+	a.notifyStopping()
 	for at := Announce; at <= Telemetry; at++ {
 		b := budgets[early]
 		if at > b.last {
 			b = budgets[late]
 		}
+		a.beginPhase(at, p.end(b, at, 0))
 		var wg sync.WaitGroup
 		for _, t := range p.phase(at).turns {
 			wg.Go(func() {
@@ -32,9 +35,16 @@ func (a *App) stopAll(ctx context.Context, p *plan) {
 				for _, before := range t.wait {
 					<-before.over
 				}
-				if t.ready {
-					a.take(ctx, t, at, max(b.moment, time.Until(p.end(b, at, t.following()))))
+				if t.main {
+					defer a.enter(t.component, stateOver)
 				}
+				if !t.ready {
+					return
+				}
+				if t.main {
+					a.enter(t.component, stateStopping)
+				}
+				a.take(ctx, t, at, max(b.moment, time.Until(p.end(b, at, t.following()))))
 			})
 		}
 		if at == Announce {
@@ -48,6 +58,7 @@ func (a *App) stopAll(ctx context.Context, p *plan) {
 			// Requests may track work until the last of them is over, so this comes after them.
 			a.awaitTracked(p.end(b, at, 0))
 		}
+		a.endPhase()
 	}
 	a.mu.Lock()
 	a.ended = time.Now()
@@ -87,7 +98,7 @@ func (a *App) take(base context.Context, t *turn, at Phase, left time.Duration) 
 
 	var hooks []*hook
 	if t.stop != nil {
-		hooks = append(hooks, a.call(t.component, at, t.name, func() error { return t.stop(ctx) }, nil))
+		hooks = append(hooks, a.call(ctx, t.component, at, t.name, t.stop, nil))
 	} else if t.main {
 		t.cancelRun(ErrStopping)
 	}
@@ -107,15 +118,8 @@ func (a *App) take(base context.Context, t *turn, at Phase, left time.Duration) 
 		t.cancelRun(ErrStopping)
 	}
 	if !a.returns(time.Now().Add(cut.grace), hooks...) {
-		var stuck []*hook
-		for _, h := range hooks {
-			if !isClosed(h.done) {
-				stuck = append(stuck, h)
-			}
-		}
-		a.giveUp(stuck...)
-		if t.main {
-			a.kill(t.component, cut.kill)
+		if a.giveUp(slices.DeleteFunc(hooks, func(h *hook) bool { return !h.runs() })...) && t.main {
+			a.kill(base, t.component, cut.kill)
 		}
 	}
 }
@@ -135,23 +139,19 @@ func (a *App) returns(by time.Time, hooks ...*hook) bool {
 	for _, h := range hooks {
 		select {
 		case <-h.done:
-		default:
-			select {
-			case <-h.done:
-			case <-timer.C:
-				return isClosed(h.done)
-			}
+		case <-timer.C:
+			return !slices.ContainsFunc(hooks, (*hook).runs)
 		}
 	}
 	return true
 }
 
 // kill calls Kill, which must not wait. It is not trusted to.
-func (a *App) kill(c *component, wait time.Duration) {
+func (a *App) kill(base context.Context, c *component, wait time.Duration) {
 	if c.Kill == nil {
 		return
 	}
-	h := a.call(c, c.Phase, "Kill", c.Kill, nil)
+	h := a.call(base, c, c.Phase, "Kill", func(context.Context) error { return c.Kill() }, nil)
 	if !a.returns(time.Now().Add(wait), h) {
 		a.giveUp(h)
 	}
