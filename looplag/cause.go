@@ -22,8 +22,8 @@ const (
 	// CauseBlockingCalls: many goroutines were in system calls and cgo: four or more for each processor of GOMAXPROCS,
 	// and at least half as many as wanted to run.
 	CauseBlockingCalls
-	// CauseOSDelay: timers were late though processors were free, so the operating system did not run the process's
-	// threads: a crowded machine, a stolen virtual CPU, SIGSTOP.
+	// CauseOSDelay: the operating system did not run the process's threads though they could have run: a crowded machine, a
+	// stolen virtual CPU, SIGSTOP.
 	CauseOSDelay
 	// CauseUnknown: none of the above.
 	CauseUnknown
@@ -72,6 +72,32 @@ type lost [causes]time.Duration
 func (l lost) since(old lost) lost {
 	for c := range l {
 		l[c] -= old[c]
+	}
+	return l
+}
+
+// settle corrects what was inferred between two readings of the kernel, of which r is the difference.
+func (l lost) settle(r reading) lost {
+	if !r.os.OK {
+		return l
+	}
+	// While goroutines wanted to run on every processor, every processor should have been at work all the time. Quotas
+	// apart, it was the operating system that did not run the rest: for other processes' sake, or because it stopped this
+	// one.
+	processors := time.Duration(min(runtime.GOMAXPROCS(0), runtime.NumCPU()))
+	idle := max(0, l[CauseCPUSaturated]-(r.os.Ran+r.cpu.Throttled)/processors)
+	// Otherwise processors were free, and what threads waited for was one of the machine.
+	waited := min(l[CauseUnknown], max(0, r.os.Waited-r.cpu.Throttled))
+	l[CauseCPUSaturated] -= idle
+	l[CauseUnknown] -= waited
+	l[CauseOSDelay] += idle + waited
+	return l
+}
+
+// plus is the sum of l and more.
+func (l lost) plus(more lost) lost {
+	for c := range l {
+		l[c] += more[c]
 	}
 	return l
 }

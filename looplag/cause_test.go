@@ -89,8 +89,9 @@ func TestInferredCauses(t *testing.T) {
 	}
 }
 
+type lost = [looplag.CauseUnknown + 1]time.Duration
+
 func TestDominantCause(t *testing.T) {
-	type lost = [looplag.CauseUnknown + 1]time.Duration
 	const window = time.Second
 	saturated := func(d time.Duration) lost { return lost{looplag.CauseCPUSaturated: d} }
 	gc := func(d time.Duration) lost { return lost{looplag.CauseGCSTW: d} }
@@ -119,4 +120,34 @@ func TestDominantCause(t *testing.T) {
 		require.Equal(t, c.want, looplag.Dominant(c.inferred, c.measured, window), "%+v", c)
 	}
 	require.Equal(t, looplag.CauseNone, looplag.Dominant(lost{}, lost{}, 0))
+}
+
+func TestWhatTheProcessDidNotRunIsTheDoingOfTheOS(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	saturated := lost{looplag.CauseCPUSaturated: 100 * ms}
+	split := func(os time.Duration) lost {
+		return lost{looplag.CauseCPUSaturated: 100*ms - os, looplag.CauseOSDelay: os}
+	}
+	for _, c := range []struct {
+		lost           lost
+		ran, throttled time.Duration
+		waited         time.Duration
+		want           lost
+	}{
+		{lost: saturated, ran: 100 * ms, want: saturated},
+		{lost: saturated, ran: 250 * ms, waited: time.Second, want: saturated},
+		{lost: saturated, ran: 30 * ms, want: split(70 * ms)},
+		{lost: saturated, ran: 0, want: split(100 * ms)},
+		{lost: saturated, ran: 30 * ms, throttled: 60 * ms, want: split(10 * ms)},
+		{lost: lost{looplag.CauseUnknown: 10 * ms}, ran: time.Second, want: lost{looplag.CauseUnknown: 10 * ms}},
+		{
+			lost: lost{looplag.CauseUnknown: 10 * ms}, waited: 14 * ms, throttled: 6 * ms,
+			want: lost{looplag.CauseUnknown: 2 * ms, looplag.CauseOSDelay: 8 * ms},
+		},
+		{lost: lost{looplag.CauseBlockingCalls: 10 * ms}, waited: time.Second, want: lost{looplag.CauseBlockingCalls: 10 * ms}},
+		{lost: lost{}, waited: time.Second, want: lost{}},
+	} {
+		require.Equal(t, c.want, looplag.Settle(c.lost, looplag.OS{Ran: c.ran, Waited: c.waited, OK: true}, c.throttled), "%+v", c)
+	}
+	require.Equal(t, saturated, looplag.Settle(saturated, looplag.OS{}, 0), "not measured")
 }

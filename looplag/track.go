@@ -25,12 +25,11 @@ func (k *track) noteTimer(from, due, fired time.Duration) {
 	k.waits.add(wait, due-from)
 }
 
-// noteByte notes a byte that was due to be sent at due, was sent at sent and arrived at arrived, the one before having
-// arrived at from.
-func (k *track) noteByte(from, due, sent, arrived time.Duration) {
+// noteTrip notes a trip that was due at due, the one before having ended at from.
+func (k *track) noteTrip(from, due time.Duration, t trip) {
 	// While a byte is under way the wait is taken to stay what that byte's turns out to be: whoever comes later stands in
 	// the same queue, which is as long then.
-	wait := arrived - sent
+	wait, sent := t.wait(), t.sent
 	k.waits.add(wait, wait)
 	// A byte that was sent late, because its tick was, would have waited at least until it was sent, and so would all
 	// that came in between: the longer the earlier, but no less than the byte. (Not the sum of both: had it been sent,
