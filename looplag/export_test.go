@@ -18,6 +18,6 @@ func (p *Probe) Ticks() (next func() time.Duration, tick, end func()) {
 	return t.next, t.tick, t.end
 }
 
-func Settle(l [causes]time.Duration, os OS, throttled time.Duration) [causes]time.Duration {
-	return lost(l).settle(reading{os: os, cpu: CPU{Throttled: throttled, OK: true}})
+func Settle(l [causes]time.Duration, outside time.Duration, os OS, throttled time.Duration) [causes]time.Duration {
+	return suspicion{l, outside}.settle(reading{os: os, cpu: CPU{Throttled: throttled, OK: true}})
 }

@@ -14,9 +14,11 @@ const (
 	notInGo
 	runnable
 	running
+	gcTotal
+	gcIdle
 	measures
 
-	histograms = threads // those before are histograms, those from here on gauges
+	histograms = threads // those before are histograms
 )
 
 // sampledOneIn is how many waits there are for each one that the runtime records in schedLatencies (gTrackingPeriod).
@@ -43,6 +45,8 @@ func (m *meter) init() {
 		notInGo:        "/sched/goroutines/not-in-go:goroutines",
 		runnable:       "/sched/goroutines/runnable:goroutines",
 		running:        "/sched/goroutines/running:goroutines",
+		gcTotal:        "/cpu/classes/gc/total:cpu-seconds",
+		gcIdle:         "/cpu/classes/gc/mark/idle:cpu-seconds",
 	} {
 		m.samples[i].Name = name
 	}
@@ -92,4 +96,14 @@ func (m *meter) gauge(gauge int) int {
 		return int(v.Uint64())
 	}
 	return -1
+}
+
+// gcWork is the processor time that the garbage collector had taken when its last cycle ended, without what was idle
+// anyway; -1 if it is not measured.
+func (m *meter) gcWork() time.Duration {
+	total, idle := m.samples[gcTotal].Value, m.samples[gcIdle].Value
+	if total.Kind() != metrics.KindFloat64 || idle.Kind() != metrics.KindFloat64 {
+		return -1
+	}
+	return time.Duration((total.Float64() - idle.Float64()) * float64(time.Second))
 }

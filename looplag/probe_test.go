@@ -514,6 +514,7 @@ func TestUnknownMetricsAreNotMeasured(t *testing.T) {
 			require.Zero(t, s.STW)
 			require.Equal(t, []int{-1, -1, -1}, []int{s.Threads, s.NotInGo, s.Runnable})
 			require.Equal(t, -1.0, s.RunQueue)
+			require.Equal(t, time.Duration(-1), s.GCWork)
 			require.True(t, s.RunQueueEstimated)
 			require.Positive(t, s.Goroutines)
 		}

@@ -22,6 +22,8 @@ type tally struct {
 	lost   lost          // to the causes that are inferred
 	kernel reading
 
+	gcWork time.Duration // of the processors for the garbage collector
+
 	threads, notInGo int // gauges, not counters
 }
 
@@ -30,7 +32,7 @@ type record struct {
 	width time.Duration // of the window
 	meter meter
 	tally tally
-	fresh lost // what of tally.lost is still missing there, because the kernel has not been read since
+	fresh suspicion // what is still missing in tally.lost, because the kernel has not been read since
 	marks marks
 
 	recentTrack  track    // returned by recent
@@ -54,6 +56,7 @@ func (r *record) restart(now time.Duration) {
 func (r *record) mark(now time.Duration) {
 	m := r.marks.push()
 	r.tally.threads, r.tally.notInGo = r.meter.gauge(threads), r.meter.gauge(notInGo)
+	r.tally.gcWork = r.meter.gcWork()
 	m.at, m.tally = now, r.tally
 	for i := range m.counts {
 		m.counts[i] = append(m.counts[i][:0], r.meter.counts(i)...)
@@ -88,11 +91,15 @@ func (r *record) describe(now time.Duration) Snapshot {
 		CPU:        kernel.cpu,
 		Pressure:   kernel.pressure,
 		OS:         kernel.os,
+		GCWork:     -1,
 		Threads:    r.meter.gauge(threads),
 		NotInGo:    r.meter.gauge(notInGo),
 		Runnable:   r.meter.gauge(runnable),
 		Goroutines: runtime.NumGoroutine(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
+	}
+	if work := r.meter.gcWork(); work >= 0 {
+		s.GCWork = work - old.tally.gcWork
 	}
 	if s.Threads >= 0 {
 		s.NewThreads = s.Threads - old.tally.threads
@@ -111,7 +118,7 @@ func (r *record) describe(now time.Duration) Snapshot {
 		s.RunQueue, s.RunQueueEstimated = (r.tally.queued-old.tally.queued)/float64(polled), false
 	}
 
-	inferred := r.tally.lost.since(old.tally.lost).plus(r.fresh)
+	inferred := r.tally.lost.since(old.tally.lost).plus(r.fresh.lost)
 	if s.RunQueueEstimated && s.RunQueue > float64(s.GOMAXPROCS) {
 		inferred[CauseCPUSaturated] = s.Window
 	}

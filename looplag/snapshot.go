@@ -33,6 +33,9 @@ type Snapshot struct {
 
 	// STW is how long the world was stopped.
 	STW STW
+	// GCWork is the processor time, of all processors, that the garbage collector took besides; -1 where the runtime does
+	// not tell. The runtime counts it when a collection ends.
+	GCWork time.Duration
 	// CPU is how far the cgroup's quota held the process back. It is measured only while Run runs.
 	CPU CPU
 	// Pressure is for how long a thread of the cgroup waited for a processor, OS for how long the process's threads ran and

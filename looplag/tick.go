@@ -58,7 +58,7 @@ func (t *ticks) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.record.tally.kernel = reading{}
-	t.record.fresh = lost{}
+	t.record.fresh = suspicion{}
 	t.record.restart(t.now())
 	t.view.Store(nil)
 	t.due.Store(0)
@@ -117,11 +117,16 @@ func (t *ticks) note(now, due, late time.Duration) (s Snapshot, ours bool) {
 	}
 	if k := t.courier.reading.Load(); k.at != r.tally.kernel.at {
 		r.tally.lost = r.tally.lost.plus(r.fresh.settle(k.since(r.tally.kernel)))
-		r.tally.kernel, r.fresh = *k, lost{}
+		r.tally.kernel, r.fresh = *k, suspicion{}
 	}
 	demand := r.meter.gauge(running) + waiting - 1 // without this goroutine
 	if !ours {
-		r.fresh[infer(max(demand, t.demand), r.meter.gauge(notInGo), now-due)] += late
+		outside := r.meter.gauge(notInGo)
+		cause := infer(max(demand, t.demand), outside, now-due)
+		r.fresh.lost[cause] += late
+		if cause == CauseCPUSaturated && manyOutside(outside) {
+			r.fresh.outside += late
+		}
 	}
 	t.demand, t.last = demand, now
 
