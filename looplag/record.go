@@ -49,6 +49,9 @@ func (r *record) init(width time.Duration) {
 func (r *record) restart(now time.Duration) {
 	r.meter.read()
 	r.marks.n = 0
+	for i := range r.tally.tracks {
+		r.tally.tracks[i].last = 0
+	}
 	r.mark(now)
 }
 
@@ -134,10 +137,10 @@ func (r *record) describe(now time.Duration) Snapshot {
 func (r *record) recent(probe int) *track {
 	k, now, old := &r.recentTrack, &r.tally.tracks[probe], &r.marks.at(0).tally.tracks[probe]
 	if now.n == old.n {
-		*k = track{}
+		*k = track{last: now.last}
 		return k
 	}
-	k.n, k.peak = now.n-old.n, now.peak
+	k.n, k.last, k.peak = now.n-old.n, now.last, now.peak
 	for i := range k.waits {
 		k.waits[i] = now.waits[i] - old.waits[i]
 	}

@@ -10,6 +10,7 @@ const late = 2 * time.Millisecond
 type track struct {
 	n     uint64
 	waits histogram
+	last  time.Duration // how long the last trip was
 	peak  time.Duration // the longest wait since the newest mark; in a mark, in the slot that ends with it
 }
 
@@ -42,8 +43,12 @@ func (k *track) noteTrip(from, due time.Duration, t trip) {
 		k.waits.addFalling(longest, wait)
 		k.waits.add(wait, held-(longest-wait))
 	}
-	// What the wait would have been before is unknown: this byte is the sample for it.
-	k.waits.add(longest, began-from)
+	// What the wait would have been before is unknown. The byte before arrived after k.last, this one is as late as it is,
+	// and somewhere in between that began: on average in the middle.
+	gap := began - from
+	k.waits.add(k.last, gap/2)
+	k.waits.add(longest, gap-gap/2)
+	k.last = wait
 	k.n++
 	k.peak = max(k.peak, longest)
 }
