@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkIdle compares what a probe costs an idle process with what a bare ticker of the same period does. An op is
-// ten periods.
+// about ten periods.
 func BenchmarkIdle(b *testing.B) {
 	for _, period := range []time.Duration{200 * ms, 20 * ms, 10 * ms, ms} {
 		b.Run(fmt.Sprintf("impl=ticker/period=%v", period), func(b *testing.B) {
@@ -29,34 +29,38 @@ func BenchmarkIdle(b *testing.B) {
 			})
 		})
 		b.Run(fmt.Sprintf("impl=probe/period=%v", period), func(b *testing.B) {
-			bytes := &everyFifth{arrived: make(chan struct{})}
+			bytes := &everyNth{every: 5, arrived: make(chan struct{})}
+			if period < 10*ms {
+				bytes.every = 1 // bytes are at least 10 ms apart
+			}
 			probe := looplag.New(looplag.Config{Interval: period, IdleInterval: period, Pipe: bytes.open})
 			ctx, stop := context.WithCancel(b.Context())
 			var wg sync.WaitGroup
 			wg.Go(func() { _ = probe.Run(ctx) })
 			defer wg.Wait()
 			defer stop()
-			measureCPU(b, func() { <-bytes.arrived }) // every second tick sends one
+			measureCPU(b, func() { <-bytes.arrived }) // otherwise every second tick sends one
 		})
 	}
 }
 
-// everyFifth is a pipe of the operating system that tells of every fifth byte that has arrived.
-type everyFifth struct {
+// everyNth is a pipe of the operating system that tells of one in every bytes that have arrived.
+type everyNth struct {
 	*os.File
+	every   int
 	n       int
 	arrived chan struct{}
 }
 
-func (e *everyFifth) open() (io.ReadCloser, io.WriteCloser, error) {
+func (e *everyNth) open() (io.ReadCloser, io.WriteCloser, error) {
 	r, w, err := os.Pipe()
 	e.File = r
 	return e, w, err
 }
 
-func (e *everyFifth) Read(b []byte) (int, error) {
+func (e *everyNth) Read(b []byte) (int, error) {
 	n, err := e.File.Read(b)
-	if e.n += n; e.n%5 == 0 {
+	if e.n += n; e.n%e.every == 0 {
 		select {
 		case e.arrived <- struct{}{}:
 		default:

@@ -1,7 +1,9 @@
 package looplag
 
 import (
+	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -19,11 +21,11 @@ const (
 	CauseCPUThrottled
 	// CauseCPUSaturated: goroutines wanted to run on every processor of GOMAXPROCS.
 	CauseCPUSaturated
-	// CauseBlockingCalls: many goroutines were in system calls and cgo: four or more for each processor of GOMAXPROCS,
-	// and at least half as many as wanted to run.
+	// CauseBlockingCalls: many goroutines were in system calls and cgo, four or more for each processor of GOMAXPROCS; and
+	// either half as many as wanted to run, or the processors were not at work though goroutines wanted to run.
 	CauseBlockingCalls
-	// CauseOSDelay: timers were late though processors were free, so the operating system did not run the process's
-	// threads: a crowded machine, a stolen virtual CPU, SIGSTOP.
+	// CauseOSDelay: the operating system did not run the process's threads though they could have run: a crowded machine, a
+	// stolen virtual CPU, SIGSTOP.
 	CauseOSDelay
 	// CauseUnknown: none of the above.
 	CauseUnknown
@@ -31,29 +33,39 @@ const (
 	causes = iota
 )
 
-// String returns the name of the cause as metrics write it, such as "gc_stw", and "none" for CauseNone.
-func (c Cause) String() string {
-	return [causes]string{
-		CauseNone:          "none",
-		CauseGCSTW:         "gc_stw",
-		CauseOtherSTW:      "other_stw",
-		CauseCPUThrottled:  "cpu_throttled",
-		CauseCPUSaturated:  "cpu_saturated",
-		CauseBlockingCalls: "blocking_calls",
-		CauseOSDelay:       "os_delay",
-		CauseUnknown:       "unknown",
-	}[c]
+var causeNames = [causes]string{
+	CauseNone:          "none",
+	CauseGCSTW:         "gc_stw",
+	CauseOtherSTW:      "other_stw",
+	CauseCPUThrottled:  "cpu_throttled",
+	CauseCPUSaturated:  "cpu_saturated",
+	CauseBlockingCalls: "blocking_calls",
+	CauseOSDelay:       "os_delay",
+	CauseUnknown:       "unknown",
 }
+
+// String returns the name of the cause as metrics write it, such as "gc_stw", and "none" for CauseNone.
+func (c Cause) String() string { return causeNames[c] }
 
 // MarshalText returns [Cause.String].
 func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText sets the cause to the one of that name.
+func (c *Cause) UnmarshalText(name []byte) error {
+	i := slices.Index(causeNames[:], string(name))
+	if i < 0 {
+		return fmt.Errorf("looplag: no cause %q", name)
+	}
+	*c = Cause(i)
+	return nil
+}
 
 // infer is the cause of a wait that nothing measured explains: demand goroutines ran or wanted to, outside of them were
 // in system calls and cgo, and the tick was late by lag.
 func infer(demand, outside int, lag time.Duration) Cause {
 	processors := runtime.GOMAXPROCS(0)
 	switch {
-	case outside >= max(4*processors, demand/2):
+	case manyOutside(outside) && outside >= demand/2:
 		// Before the scheduler takes a processor away from a goroutine that blocks in the kernel, up to 10 ms pass.
 		return CauseBlockingCalls
 	case demand >= processors:
@@ -65,6 +77,9 @@ func infer(demand, outside int, lag time.Duration) Cause {
 	}
 }
 
+// manyOutside reports whether more goroutines are in system calls and cgo than could be for a moment each.
+func manyOutside(outside int) bool { return outside >= 4*runtime.GOMAXPROCS(0) }
+
 // lost is how much time was lost to each cause.
 type lost [causes]time.Duration
 
@@ -72,6 +87,41 @@ type lost [causes]time.Duration
 func (l lost) since(old lost) lost {
 	for c := range l {
 		l[c] -= old[c]
+	}
+	return l
+}
+
+// A suspicion is what was inferred since the kernel was read last.
+type suspicion struct {
+	lost
+	outside time.Duration // the part of CauseCPUSaturated in which many goroutines were outside as well
+}
+
+// settle corrects a suspicion by what the kernel counted meanwhile, the difference of two readings.
+func (s suspicion) settle(r reading) lost {
+	l := s.lost
+	if !r.os.OK {
+		return l
+	}
+	// While goroutines wanted to run on every processor, every processor should have been at work all the time. If it was
+	// not, and no quota forbade it, goroutines took processors with them into blocking calls; or else it was the operating
+	// system that did not run the rest: for other processes' sake, or because it stopped this one.
+	processors := time.Duration(min(runtime.GOMAXPROCS(0), runtime.NumCPU()))
+	idle := max(0, l[CauseCPUSaturated]-(r.os.Ran+r.cpu.Throttled)/processors)
+	blocked := time.Duration(float64(idle) * float64(s.outside) / float64(max(1, l[CauseCPUSaturated])))
+	// Otherwise processors were free, and what threads waited for was one of the machine.
+	waited := min(l[CauseUnknown], max(0, r.os.Waited-r.cpu.Throttled))
+	l[CauseCPUSaturated] -= idle
+	l[CauseBlockingCalls] += blocked
+	l[CauseUnknown] -= waited
+	l[CauseOSDelay] += idle - blocked + waited
+	return l
+}
+
+// plus is the sum of l and more.
+func (l lost) plus(more lost) lost {
+	for c := range l {
+		l[c] += more[c]
 	}
 	return l
 }

@@ -25,7 +25,11 @@ func TestCauseHasAName(t *testing.T) {
 		looplag.CauseUnknown:       "unknown",
 	} {
 		require.Equal(t, want, fmt.Sprint(cause))
+		var read looplag.Cause
+		require.NoError(t, read.UnmarshalText([]byte(want)))
+		require.Equal(t, cause, read)
 	}
+	require.EqualError(t, new(looplag.Cause).UnmarshalText([]byte("ghosts")), `looplag: no cause "ghosts"`)
 	text, err := json.Marshal(looplag.Snapshot{Cause: looplag.CauseOSDelay})
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"Cause":"os_delay"`)
@@ -89,8 +93,9 @@ func TestInferredCauses(t *testing.T) {
 	}
 }
 
+type lost = [looplag.CauseUnknown + 1]time.Duration
+
 func TestDominantCause(t *testing.T) {
-	type lost = [looplag.CauseUnknown + 1]time.Duration
 	const window = time.Second
 	saturated := func(d time.Duration) lost { return lost{looplag.CauseCPUSaturated: d} }
 	gc := func(d time.Duration) lost { return lost{looplag.CauseGCSTW: d} }
@@ -119,4 +124,49 @@ func TestDominantCause(t *testing.T) {
 		require.Equal(t, c.want, looplag.Dominant(c.inferred, c.measured, window), "%+v", c)
 	}
 	require.Equal(t, looplag.CauseNone, looplag.Dominant(lost{}, lost{}, 0))
+}
+
+func TestSaturatedProcessorsThatDidNotRunWereBlockedOrNotScheduled(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	saturated := lost{looplag.CauseCPUSaturated: 100 * ms}
+	split := func(os time.Duration) lost {
+		return lost{looplag.CauseCPUSaturated: 100*ms - os, looplag.CauseOSDelay: os}
+	}
+	for _, c := range []struct {
+		lost           lost
+		outside        time.Duration
+		ran, throttled time.Duration
+		waited         time.Duration
+		want           lost
+	}{
+		{lost: saturated, ran: 100 * ms, want: saturated},
+		{lost: saturated, ran: 250 * ms, waited: time.Second, want: saturated},
+		{lost: saturated, ran: 30 * ms, want: split(70 * ms)},
+		{lost: saturated, ran: 0, want: split(100 * ms)},
+		{lost: saturated, ran: 30 * ms, throttled: 60 * ms, want: split(10 * ms)},
+		{lost: lost{looplag.CauseUnknown: 10 * ms}, ran: time.Second, want: lost{looplag.CauseUnknown: 10 * ms}},
+		{
+			lost: lost{looplag.CauseUnknown: 10 * ms}, waited: 14 * ms, throttled: 6 * ms,
+			want: lost{looplag.CauseUnknown: 2 * ms, looplag.CauseOSDelay: 8 * ms},
+		},
+		{lost: lost{looplag.CauseBlockingCalls: 10 * ms}, waited: time.Second, want: lost{looplag.CauseBlockingCalls: 10 * ms}},
+		{lost: saturated, outside: 100 * ms, ran: 100 * ms, want: saturated},
+		{
+			lost: saturated, outside: 50 * ms, ran: 20 * ms,
+			want: lost{looplag.CauseCPUSaturated: 20 * ms, looplag.CauseBlockingCalls: 40 * ms, looplag.CauseOSDelay: 40 * ms},
+		},
+		{lost: lost{}, waited: time.Second, want: lost{}},
+	} {
+		require.Equal(t, c.want, looplag.Settle(c.lost, c.outside, looplag.OS{Ran: c.ran, Waited: c.waited, OK: true}, c.throttled), "%+v", c)
+	}
+	require.Equal(t, saturated, looplag.Settle(saturated, 0, looplag.OS{}, 0), "not measured")
+}
+
+func TestGCWorkIsTheProcessorTimeOfTheCollector(t *testing.T) {
+	probe := looplag.New(looplag.Config{})
+	for probe.Snapshot().GCWork == 0 {
+		runtime.GC()
+	}
+	require.Positive(t, probe.Snapshot().GCWork)
+	require.Zero(t, looplag.New(looplag.Config{}).Snapshot().GCWork, "of the window")
 }

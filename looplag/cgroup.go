@@ -1,8 +1,6 @@
 package looplag
 
 import (
-	"errors"
-	"io"
 	"io/fs"
 	"path"
 	"strconv"
@@ -10,24 +8,12 @@ import (
 	"time"
 )
 
-// A cgroup is the control group whose CPU quota holds for the process, nil when there is none.
-type cgroup struct {
-	stat statFile
-	buf  [1024]byte
-}
-
-// A statFile is a group's cpu.stat.
-type statFile interface {
-	io.ReaderAt
-	io.Closer
-}
-
-// openCgroup opens the process's own group, found as the runtime finds it for GOMAXPROCS: in the v1 hierarchy with the
-// cpu controller if there is one, else in the v2 hierarchy.
-func openCgroup(root fs.FS) *cgroup {
+// groupOf is the directory, below root, of the control group whose CPU quota holds for the process. It is found as the
+// runtime finds it for GOMAXPROCS: in the v1 hierarchy with the cpu controller if there is one, else in the v2 hierarchy.
+func groupOf(root fs.FS) (dir string, ok bool) {
 	groups, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
-		return nil
+		return "", false
 	}
 	// Lines are "hierarchy:controllers:path"; v2 is hierarchy 0 without controllers.
 	var name string
@@ -44,25 +30,14 @@ func openCgroup(root fs.FS) *cgroup {
 	}
 	mounts, err := fs.ReadFile(root, "proc/self/mountinfo")
 	if err != nil || name == "" {
-		return nil
+		return "", false
 	}
 	for line := range strings.Lines(string(mounts)) {
-		dir, ok := groupDir(line, name, v1)
-		if !ok {
-			continue
+		if dir, ok := groupDir(line, name, v1); ok {
+			return dir[1:], true
 		}
-		file, err := root.Open(path.Join(dir, "cpu.stat")[1:])
-		if err != nil {
-			return nil
-		}
-		stat, ok := file.(statFile)
-		if !ok {
-			file.Close() //nolint:errcheck // it was only read
-			return nil
-		}
-		return &cgroup{stat: stat}
 	}
-	return nil
+	return "", false
 }
 
 // groupDir is the directory of the group with the given name if the line of mountinfo mounts it.
@@ -86,17 +61,10 @@ func groupDir(line, name string, v1 bool) (dir string, ok bool) {
 	return path.Join("/", unescape(mount[4]), below), true
 }
 
-// read returns the group's counters. The file stays open in between: opening it costs many times as much.
-func (c *cgroup) read() CPU {
-	if c == nil {
-		return CPU{}
-	}
-	n, err := c.stat.ReadAt(c.buf[:], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return CPU{}
-	}
+// parseQuota reads the counters of a cpu.stat.
+func parseQuota(text string) CPU {
 	var cpu CPU
-	for line := range strings.Lines(string(c.buf[:n])) {
+	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		count, err := strconv.ParseUint(value, 10, 63)
 		if err != nil {
@@ -114,12 +82,6 @@ func (c *cgroup) read() CPU {
 		}
 	}
 	return cpu
-}
-
-func (c *cgroup) close() {
-	if c != nil {
-		c.stat.Close() //nolint:errcheck // it was only read
-	}
 }
 
 // since is the difference of c and an earlier state; not measured unless both were.

@@ -85,7 +85,7 @@ func (m *machine) observe(t *testing.T, after *string) (s looplag.Snapshot) {
 		sleep(100 * ms)
 		require.LessOrEqual(t, m.open.Load(), int64(1))
 		m.content.Store(after)
-		sleep(900 * ms)
+		sleep(1900 * ms)
 		s = probe.Snapshot()
 	})
 	require.Zero(t, m.open.Load())

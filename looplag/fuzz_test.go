@@ -80,6 +80,7 @@ func FuzzWindow(f *testing.F) {
 		probe := looplag.New(looplag.Config{Window: width, Root: fstest.MapFS{}})
 		noteTimer, noteByte, advance := probe.Notes()
 		var now, lastTimer, lastByte, longestGap time.Duration
+		var lastWait float64
 		var timers, bytes model
 		for ; len(ops) >= 4; ops = ops[4:] {
 			gap, a, b := span(ops[1])+1, span(ops[2]), span(ops[3])
@@ -105,13 +106,14 @@ func FuzzWindow(f *testing.F) {
 				held := float64(sent - began)
 				longest := max(held, wait)
 				bytes = append(bytes, note{now, time.Duration(longest), []piece{
-					{float64(began - lastByte), longest, longest}, // before it was due
-					{longest - wait, longest, wait},               // held back, and longer than it was under way
-					{held - (longest - wait), wait, wait},         // held back, but not as long
-					{wait, wait, wait},                            // under way
+					{float64(began-lastByte) / 2, lastWait, lastWait}, // before it was due, like the one before
+					{float64(began-lastByte) / 2, longest, longest},   // and like this one
+					{longest - wait, longest, wait},                   // held back, and longer than it was under way
+					{held - (longest - wait), wait, wait},             // held back, but not as long
+					{wait, wait, wait},                                // under way
 				}})
 				noteByte(lastByte, due, sent, now)
-				lastByte = now
+				lastByte, lastWait = now, wait
 			}
 			s := advance(now)
 			timers.check(t, now-s.Window, s.Timer)

@@ -73,7 +73,7 @@ func TestBytesWaitForAllWhileTimersWaitForOne(t *testing.T) {
 	arrived := make(arrivals, bytes)
 	probe := looplag.New(looplag.Config{
 		Interval: ms, IdleInterval: ms, Window: time.Hour,
-		Pipe: arrived.open, Root: fstest.MapFS{},
+		Queue: true, Pipe: arrived.open, Root: fstest.MapFS{},
 	})
 	observer := looplag.New(looplag.Config{Window: time.Hour})
 	ctx, stop := context.WithCancel(t.Context())
@@ -87,6 +87,7 @@ func TestBytesWaitForAllWhileTimersWaitForOne(t *testing.T) {
 	wg.Wait()
 
 	require.Greater(t, s.Net.P50, n*slice/2)
+	require.Greater(t, s.Queue.P50, n*slice/2)
 	require.Greater(t, s.Timer.N, 4*s.Net.N)
 	require.InDelta(t, n, s.RunQueue, 3)
 	require.Equal(t, looplag.CauseCPUSaturated, s.Cause)

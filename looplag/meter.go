@@ -14,9 +14,11 @@ const (
 	notInGo
 	runnable
 	running
+	gcTotal
+	gcIdle
 	measures
 
-	histograms = threads // those before are histograms, those from here on gauges
+	histograms = threads // those before are histograms
 )
 
 // sampledOneIn is how many waits there are for each one that the runtime records in schedLatencies (gTrackingPeriod).
@@ -27,6 +29,11 @@ type meter struct {
 	samples [measures]metrics.Sample
 	bounds  [histograms][]float64 // of the buckets, in nanoseconds
 	noWaits int                   // how many buckets of schedLatencies are below 64 ns
+
+	// The probe's own pauses do not count: own has those among pausesOther, and shown is what that was without them.
+	// While ours is set every pause is taken for the probe's own, so shown stands still.
+	ours       bool
+	own, shown []uint64
 }
 
 func (m *meter) init() {
@@ -38,6 +45,8 @@ func (m *meter) init() {
 		notInGo:        "/sched/goroutines/not-in-go:goroutines",
 		runnable:       "/sched/goroutines/runnable:goroutines",
 		running:        "/sched/goroutines/running:goroutines",
+		gcTotal:        "/cpu/classes/gc/total:cpu-seconds",
+		gcIdle:         "/cpu/classes/gc/mark/idle:cpu-seconds",
 	} {
 		m.samples[i].Name = name
 	}
@@ -58,7 +67,20 @@ func (m *meter) init() {
 
 // read reads all measures. It allocates nothing after the first time, because metrics.Read uses the memory of a
 // sample's histogram again.
-func (m *meter) read() { metrics.Read(m.samples[:]) }
+func (m *meter) read() {
+	metrics.Read(m.samples[:])
+	counts := m.counts(pausesOther)
+	if m.shown == nil {
+		m.own, m.shown = make([]uint64, len(counts)), make([]uint64, len(counts))
+	}
+	for i := range counts {
+		if m.ours {
+			m.own[i] = counts[i] - m.shown[i]
+		}
+		counts[i] -= m.own[i]
+		m.shown[i] = counts[i]
+	}
+}
 
 // counts is a histogram as read last, overwritten by the next reading; nil if it is not measured.
 func (m *meter) counts(histogram int) []uint64 {
@@ -74,4 +96,14 @@ func (m *meter) gauge(gauge int) int {
 		return int(v.Uint64())
 	}
 	return -1
+}
+
+// gcWork is the processor time that the garbage collector had taken when its last cycle ended, without what was idle
+// anyway; -1 if it is not measured.
+func (m *meter) gcWork() time.Duration {
+	total, idle := m.samples[gcTotal].Value, m.samples[gcIdle].Value
+	if total.Kind() != metrics.KindFloat64 || idle.Kind() != metrics.KindFloat64 {
+		return -1
+	}
+	return time.Duration((total.Float64() - idle.Float64()) * float64(time.Second))
 }

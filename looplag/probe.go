@@ -21,11 +21,14 @@ type Config struct {
 	// Window is how far back a [Snapshot] looks. 0 means 2.5 s or IdleInterval, whichever is longer. It must be at
 	// least IdleInterval.
 	Window time.Duration
+	// Queue adds the queue probe, which tells apart the wait for a processor from the wait for the network poller: see
+	// [Snapshot.Queue].
+	Queue bool
 	// Pipe makes the pipe of the net probe; nil means os.Pipe. Run closes the writer and then the reader, which must end
 	// their calls. It is the seam for tests: see the package's section on testing.
 	Pipe func() (io.ReadCloser, io.WriteCloser, error)
-	// Root is the file system in which proc and sys are looked up; nil means the machine's. CPU is measured only if
-	// its files implement io.ReaderAt, as those of os.DirFS do.
+	// Root is the file system in which proc and sys are looked up; nil means the machine's. CPU and Pressure are
+	// measured only if its files implement io.ReaderAt, as those of os.DirFS do.
 	Root fs.FS
 }
 
@@ -37,10 +40,14 @@ type Probe struct {
 	active atomic.Bool
 	due    atomic.Int64             // when the tick that is awaited or at work was or is due; 0 while Run does not run
 	sent   atomic.Int64             // when the net probe's byte that is under way was sent; 0 while none is
+	hopped atomic.Int64             // when the queue probe's goroutine that is not running yet was woken; 0 while it waits
 	view   atomic.Pointer[Snapshot] // what the last tick saw; nil while Run does not run
 
-	mu     sync.Mutex // guards record; held for microseconds, by ticks and by a Snapshot without Run
-	record record
+	mu      sync.Mutex // guards what follows; held for microseconds, by ticks and by a Snapshot without Run
+	record  record
+	ignored time.Duration // when the probe itself stopped the world last
+
+	watchers watchers
 }
 
 // New returns a Probe. It starts nothing: a Probe that does not run costs memory, about 120 KB, and no time. New panics
@@ -73,7 +80,7 @@ func atLeast(field string, value, bound time.Duration) {
 func (p *Probe) now() time.Duration { return time.Since(p.base) }
 
 // Run measures until ctx ends and returns the cause of that, or it returns why the pipe of the net probe could not be
-// made or broke. It blocks meanwhile, has two more goroutines and the pipe, and leaves neither behind. A Probe that does
+// made or broke. It blocks meanwhile, has two more goroutines (four with Config.Queue) and the pipe, and leaves neither behind. A Probe that does
 // not run any more can be run again; a second Run beside the first panics.
 func (p *Probe) Run(ctx context.Context) error {
 	if !p.active.CompareAndSwap(false, true) {
@@ -85,14 +92,21 @@ func (p *Probe) Run(ctx context.Context) error {
 		return fmt.Errorf("looplag: net probe: %w", err)
 	}
 	t := p.begin()
-	var courier sync.WaitGroup
-	courier.Go(func() { t.courier.send(w) })
-	courier.Go(func() { t.courier.receive(r) })
+	t.done = ctx.Done()
+	var helpers sync.WaitGroup
+	helpers.Go(func() { t.courier.send(w) })
+	helpers.Go(func() { t.courier.receive(r) })
+	if t.cfg.Queue {
+		helpers.Go(t.hopper.run)
+		helpers.Go(t.hopper.pusher)
+	}
 	defer func() {
 		close(t.courier.orders)
+		t.hopper.end()
 		w.Close() //nolint:errcheck // this is how the courier learns of the end
 		r.Close() //nolint:errcheck // likewise
-		courier.Wait()
+		helpers.Wait()
+		t.reports.Wait()
 		t.end()
 	}()
 
@@ -112,7 +126,7 @@ func (p *Probe) Run(ctx context.Context) error {
 }
 
 // Snapshot returns what is known about the last window: while Run runs, what the last tick saw, at most an interval
-// ago, without taking a lock; otherwise what the runtime tells by itself, Timer, Net and CPU not being measured. It
+// ago, without taking a lock; otherwise what the runtime tells by itself, Timer, Net, Queue, CPU, Pressure and OS not being measured. It
 // does not block and allocates nothing; BenchmarkSnapshot has its cost.
 func (p *Probe) Snapshot() Snapshot {
 	var s Snapshot

@@ -65,6 +65,31 @@ func TestEverySecondTickSendsAByteWhileNothingIsLate(t *testing.T) {
 	})
 }
 
+func TestBytesAreAtLeastTenMillisecondsApartWhileNothingIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := newPipe()
+		probe := run(t, looplag.Config{Interval: ms, IdleInterval: ms, Window: time.Second}, pipe)
+		sleep(100 * ms)
+		require.Equal(t, uint64(100), probe.Snapshot().Timer.N)
+		require.Equal(t, int64(10), pipe.written.Load())
+	})
+}
+
+func TestTheQueueProbeTakesPartOnlyIfAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())
+		sleep(100 * ms)
+		require.Zero(t, probe.Snapshot().Queue)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		probe := run(t, looplag.Config{IdleInterval: 10 * ms, Queue: true}, newPipe())
+		sleep(100 * ms)
+		s := probe.Snapshot()
+		require.Equal(t, looplag.Dist{N: 5, OK: true}, s.Queue)
+		require.Equal(t, s.Net, s.Queue)
+	})
+}
+
 func TestTicksAreFastWhileBytesAreLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := newPipe()
@@ -489,6 +514,7 @@ func TestUnknownMetricsAreNotMeasured(t *testing.T) {
 			require.Zero(t, s.STW)
 			require.Equal(t, []int{-1, -1, -1}, []int{s.Threads, s.NotInGo, s.Runnable})
 			require.Equal(t, -1.0, s.RunQueue)
+			require.Equal(t, time.Duration(-1), s.GCWork)
 			require.True(t, s.RunQueueEstimated)
 			require.Positive(t, s.Goroutines)
 		}

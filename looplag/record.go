@@ -9,6 +9,7 @@ import (
 const (
 	timerProbe = iota
 	netProbe
+	queueProbe
 	probes
 )
 
@@ -19,7 +20,11 @@ type tally struct {
 	queued float64       // goroutines that waited for a processor × nanoseconds
 	polled time.Duration // over this time
 	lost   lost          // to the causes that are inferred
-	cpu    CPU
+	kernel reading
+
+	gcWork time.Duration // of the processors for the garbage collector
+
+	threads, notInGo int // gauges, not counters
 }
 
 // A record is the present state, what the meter read last and what was tallied, and that at the marks.
@@ -27,6 +32,7 @@ type record struct {
 	width time.Duration // of the window
 	meter meter
 	tally tally
+	fresh suspicion // what is still missing in tally.lost, because the kernel has not been read since
 	marks marks
 
 	recentTrack  track    // returned by recent
@@ -43,12 +49,17 @@ func (r *record) init(width time.Duration) {
 func (r *record) restart(now time.Duration) {
 	r.meter.read()
 	r.marks.n = 0
+	for i := range r.tally.tracks {
+		r.tally.tracks[i].last = 0
+	}
 	r.mark(now)
 }
 
 // mark makes a mark of the present state.
 func (r *record) mark(now time.Duration) {
 	m := r.marks.push()
+	r.tally.threads, r.tally.notInGo = r.meter.gauge(threads), r.meter.gauge(notInGo)
+	r.tally.gcWork = r.meter.gcWork()
 	m.at, m.tally = now, r.tally
 	for i := range m.counts {
 		m.counts[i] = append(m.counts[i][:0], r.meter.counts(i)...)
@@ -73,17 +84,31 @@ func (r *record) advance(now time.Duration) Snapshot {
 // describe is the window that ends now.
 func (r *record) describe(now time.Duration) Snapshot {
 	old := r.marks.at(0)
+	kernel := r.tally.kernel.since(old.tally.kernel)
 	s := Snapshot{
 		Window:     now - old.at,
 		Timer:      r.recent(timerProbe).dist(),
 		Net:        r.recent(netProbe).dist(),
+		Queue:      r.recent(queueProbe).dist(),
 		STW:        STW{GC: r.pauses(pausesGC), Other: r.pauses(pausesOther)},
-		CPU:        r.tally.cpu.since(old.tally.cpu),
+		CPU:        kernel.cpu,
+		Pressure:   kernel.pressure,
+		OS:         kernel.os,
+		GCWork:     -1,
 		Threads:    r.meter.gauge(threads),
 		NotInGo:    r.meter.gauge(notInGo),
 		Runnable:   r.meter.gauge(runnable),
 		Goroutines: runtime.NumGoroutine(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
+	}
+	if work := r.meter.gcWork(); work >= 0 {
+		s.GCWork = work - old.tally.gcWork
+	}
+	if s.Threads >= 0 {
+		s.NewThreads = s.Threads - old.tally.threads
+	}
+	if s.NotInGo >= 0 {
+		s.NewNotInGo = s.NotInGo - old.tally.notInGo
 	}
 	s.RunQueue, s.RunQueueEstimated = -1, true
 	if waits, _ := r.counts(schedLatencies); waits != nil {
@@ -96,7 +121,7 @@ func (r *record) describe(now time.Duration) Snapshot {
 		s.RunQueue, s.RunQueueEstimated = (r.tally.queued-old.tally.queued)/float64(polled), false
 	}
 
-	inferred := r.tally.lost.since(old.tally.lost)
+	inferred := r.tally.lost.since(old.tally.lost).plus(r.fresh.lost)
 	if s.RunQueueEstimated && s.RunQueue > float64(s.GOMAXPROCS) {
 		inferred[CauseCPUSaturated] = s.Window
 	}
@@ -112,10 +137,10 @@ func (r *record) describe(now time.Duration) Snapshot {
 func (r *record) recent(probe int) *track {
 	k, now, old := &r.recentTrack, &r.tally.tracks[probe], &r.marks.at(0).tally.tracks[probe]
 	if now.n == old.n {
-		*k = track{}
+		*k = track{last: now.last}
 		return k
 	}
-	k.n, k.peak = now.n-old.n, now.peak
+	k.n, k.last, k.peak = now.n-old.n, now.last, now.peak
 	for i := range k.waits {
 		k.waits[i] = now.waits[i] - old.waits[i]
 	}

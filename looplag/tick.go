@@ -1,35 +1,52 @@
 package looplag
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // ticks is the state of one Run. It belongs to Run's goroutine.
 type ticks struct {
 	*Probe
 	courier  *courier
+	hopper   *hopper
+	net      errand        // of the courier
+	queue    errand        // of the hopper
 	interval time.Duration // until the next tick
 	last     time.Duration // when the last tick was
 	demand   int           // how many goroutines ran or wanted to at the last tick
+	silent   bool          // the tick orders nothing
 
-	silent   bool          // the tick orders no byte
-	ordered  uint64        // how many bytes have been
-	orderDue time.Duration // when the tick that ordered the last one was due
-	open     bool          // the arrival of that one has not been noted
-	noted    time.Duration // when the last byte that was noted arrived
+	done      <-chan struct{} // closed when Run is to end
+	reports   sync.WaitGroup  // of breaches
+	gathering chan struct{}   // holds a value while evidence is gathered, by one report at a time
 }
 
 // begin starts a window, to be ended by end.
 func (p *Probe) begin() *ticks {
-	group := openCgroup(p.cfg.Root)
-	cpu, now := group.read(), p.now()
+	k := openKernel(p.cfg.Root)
+	first := k.read(p.now())
+	now := p.now()
 	c := &courier{
-		now: p.now, orders: make(chan struct{}, 1), failed: make(chan error, 2),
-		sent: &p.sent, cgroup: group, every: p.cfg.Window / slots,
+		route:  route{now: p.now, sent: &p.sent},
+		orders: make(chan bool, 1), failed: make(chan error, 2),
+		kernel: k, every: p.cfg.Window / slots,
 	}
-	c.cpu.Store(&cpu)
-	t := &ticks{Probe: p, courier: c, interval: p.cfg.Interval, silent: true, last: now, noted: now}
+	c.reading.Store(&first)
+	h := &hopper{
+		route: route{now: p.now, sent: &p.hopped},
+		wake:  make(chan struct{}, 1), push: make(chan struct{}, 1),
+	}
+	t := &ticks{
+		Probe: p, courier: c, hopper: h,
+		net:      errand{route: &c.route, probe: netProbe, noted: now},
+		queue:    errand{route: &h.route, probe: queueProbe, noted: now},
+		interval: p.cfg.Interval, silent: true, last: now,
+		gathering: make(chan struct{}, 1),
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.record.tally.cpu = cpu
+	t.record.tally.kernel = first
 	t.record.restart(now)
 	t.publish(t.record.advance(now))
 	return t
@@ -37,14 +54,16 @@ func (p *Probe) begin() *ticks {
 
 // end leaves behind what the runtime alone tells. The courier must have ended.
 func (t *ticks) end() {
-	t.courier.cgroup.close()
+	t.courier.kernel.close()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.record.tally.cpu = CPU{}
+	t.record.tally.kernel = reading{}
+	t.record.fresh = suspicion{}
 	t.record.restart(t.now())
 	t.view.Store(nil)
 	t.due.Store(0)
 	t.sent.Store(0)
+	t.hopped.Store(0)
 }
 
 func (t *ticks) publish(s Snapshot) { t.view.Store(&s) }
@@ -57,70 +76,88 @@ func (t *ticks) next() time.Duration {
 	return due - t.now()
 }
 
-// tick notes how late it is and how late the last byte was, and publishes how the window looks now.
+// tick notes how late it is and how late the last trips were, publishes how the window looks now, and reports what is
+// wrong with it.
 func (t *ticks) tick() {
 	now, due := t.now(), time.Duration(t.due.Load())
-	elapsed := now - t.last
-	var b trip
-	var arrived bool
-	if t.open {
-		b, arrived = t.courier.position(t.ordered, now)
-	}
-	waited := t.waited(now-due, b, elapsed)
-	t.setPace(waited > 0)
+	lag, wait := now-due, t.net.see(now)
+	t.queue.see(now)
+	late := t.waited(lag, wait, now-t.last)
+	t.setPace(now, late > 0)
 
+	s, ours := t.note(now, due, late)
+	t.publish(s)
+	if !t.silent {
+		if t.cfg.Queue && t.hopper.ready(t.queue.ordered) && t.queue.order(due) {
+			t.hopper.hop()
+		}
+		if t.net.order(due) {
+			t.courier.orders <- late > 0 // there is room: the last order has been carried out
+		}
+	}
+	t.judge(s, due, max(lag, wait), ours)
+}
+
+// note adds what a tick saw to the record and returns how the window looks, and whether the probe itself has stopped the
+// world since the last tick: then the time that was lost has no cause.
+func (t *ticks) note(now, due, late time.Duration) (s Snapshot, ours bool) {
+	elapsed := now - t.last
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := &t.record
+	ours = r.meter.ours || t.ignored > t.last
 	r.meter.read()
-	r.tally.cpu = *t.courier.cpu.Load()
 	r.tally.tracks[timerProbe].noteTimer(t.last, due, now)
-	if arrived {
-		r.tally.tracks[netProbe].noteByte(t.noted, t.orderDue, b.sent, b.arrived)
-		t.open, t.noted = false, b.arrived
-	}
+	t.net.note(r)
+	t.queue.note(r)
 	waiting := r.meter.gauge(runnable)
 	if waiting >= 0 {
 		r.tally.queued += float64(waiting) * float64(elapsed)
 		r.tally.polled += elapsed
 	}
+	if k := t.courier.reading.Load(); k.at != r.tally.kernel.at {
+		r.tally.lost = r.tally.lost.plus(r.fresh.settle(k.since(r.tally.kernel)))
+		r.tally.kernel, r.fresh = *k, suspicion{}
+	}
 	demand := r.meter.gauge(running) + waiting - 1 // without this goroutine
-	r.tally.lost[infer(max(demand, t.demand), r.meter.gauge(notInGo), now-due)] += waited
+	if !ours {
+		outside := r.meter.gauge(notInGo)
+		cause := infer(max(demand, t.demand), outside, now-due)
+		r.fresh.lost[cause] += late
+		if cause == CauseCPUSaturated && manyOutside(outside) {
+			r.fresh.outside += late
+		}
+	}
 	t.demand, t.last = demand, now
 
-	s := r.advance(now)
-	if t.open {
-		net := r.recent(netProbe)
-		net.noteByte(t.noted, t.orderDue, b.sent, b.arrived)
-		s.Net = net.dist()
-	}
-	t.publish(s)
-	if !t.open && !t.silent {
-		t.open, t.orderDue = true, due
-		t.ordered++
-		t.courier.orders <- struct{}{} // there is room: the last order has been carried out
-	}
+	s = r.advance(now)
+	t.net.include(&s.Net, r)
+	t.queue.include(&s.Queue, r)
+	return s, ours
 }
 
 // waited is for how much of the time that elapsed since the last tick something was late: this tick, by lag, or the
-// byte of trip b.
-func (t *ticks) waited(lag time.Duration, b trip, elapsed time.Duration) time.Duration {
-	var waited time.Duration
+// byte, by wait.
+func (t *ticks) waited(lag, wait, elapsed time.Duration) (d time.Duration) {
 	if lag >= late {
-		waited = lag
+		d = lag
 	}
-	if wait := b.arrived - b.sent; wait >= late {
-		waited += wait
+	if wait >= late {
+		d += wait
 	}
-	return min(waited, elapsed)
+	return min(d, elapsed)
 }
 
-// setPace makes the ticks frequent while something is late and rare while nothing is. Then every second tick is
-// silent, because a byte costs as much as the tick itself.
-func (t *ticks) setPace(isLate bool) {
+// minGap is the least time between two bytes while nothing is late.
+const minGap = 10 * time.Millisecond
+
+// setPace makes the ticks frequent while something is late and rare while nothing is. Then no two ticks in a row order
+// a byte, and none does within minGap of the last, because a byte costs as much as some ticks.
+func (t *ticks) setPace(now time.Duration, isLate bool) {
 	if isLate {
 		t.interval, t.silent = t.cfg.Interval, false
 	} else {
-		t.interval, t.silent = min(2*t.interval, t.cfg.IdleInterval), !t.silent
+		t.interval = min(2*t.interval, t.cfg.IdleInterval)
+		t.silent = !t.silent || t.net.ordered > 0 && now-t.net.due < minGap
 	}
 }

@@ -10,6 +10,7 @@ const late = 2 * time.Millisecond
 type track struct {
 	n     uint64
 	waits histogram
+	last  time.Duration // how long the last trip was
 	peak  time.Duration // the longest wait since the newest mark; in a mark, in the slot that ends with it
 }
 
@@ -25,12 +26,11 @@ func (k *track) noteTimer(from, due, fired time.Duration) {
 	k.waits.add(wait, due-from)
 }
 
-// noteByte notes a byte that was due to be sent at due, was sent at sent and arrived at arrived, the one before having
-// arrived at from.
-func (k *track) noteByte(from, due, sent, arrived time.Duration) {
+// noteTrip notes a trip that was due at due, the one before having ended at from.
+func (k *track) noteTrip(from, due time.Duration, t trip) {
 	// While a byte is under way the wait is taken to stay what that byte's turns out to be: whoever comes later stands in
 	// the same queue, which is as long then.
-	wait := arrived - sent
+	wait, sent := t.wait(), t.sent
 	k.waits.add(wait, wait)
 	// A byte that was sent late, because its tick was, would have waited at least until it was sent, and so would all
 	// that came in between: the longer the earlier, but no less than the byte. (Not the sum of both: had it been sent,
@@ -43,8 +43,12 @@ func (k *track) noteByte(from, due, sent, arrived time.Duration) {
 		k.waits.addFalling(longest, wait)
 		k.waits.add(wait, held-(longest-wait))
 	}
-	// What the wait would have been before is unknown: this byte is the sample for it.
-	k.waits.add(longest, began-from)
+	// What the wait would have been before is unknown. The byte before arrived after k.last, this one is as late as it is,
+	// and somewhere in between that began: on average in the middle.
+	gap := began - from
+	k.waits.add(k.last, gap/2)
+	k.waits.add(longest, gap-gap/2)
+	k.last = wait
 	k.n++
 	k.peak = max(k.peak, longest)
 }
