@@ -71,6 +71,7 @@ var arrows = map[string]arrow{
 	},
 
 	"internal/...":                           {why: "stands below everything"},
+	"internal/load":                          {why: "is the clients of the examples' and the benchmarks' servers", http: true},
 	"deadline/httpdeadline/internal/interop": {why: "meets the clients of RPC systems, in a module of its own", any: true},
 	"shutdown/internal/interop":              {why: "meets the servers of gRPC, in a module of its own", any: true},
 

@@ -1,0 +1,175 @@
+// Command shedlaw looks for the law by which a server that has more to do than it can should refuse requests. It runs
+// an HTTP server whose handler computes, once for each law and load, and prints what came of them.
+//
+//	go run ./internal/bench/cmd/shedlaw [-laws none,pi] [-loads 80,100,200] [-work 1ms] [-step 5s]
+//
+// The server has one processor and the load generator, which is in open loop, another (by taskset, where there is
+// one). Loads are percentages of the rate at which a server without a law, kept busy by 16 clients, answers.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/grove-go/grove/internal/load"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "shedlaw:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("shedlaw", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	laws := flags.String("laws", strings.Join(names(), ","), "compare these `laws`")
+	loads := flags.String("loads", "50,80,90,100,150,200,300", "at these `percentages` of saturation")
+	step := flags.Duration("step", 5*time.Second, "measure each for `d`, after a second that does not count")
+	work := flags.Duration("work", time.Millisecond, "compute for `d` in the mean, exponentially distributed")
+	serving := flags.String("serve", "", "be the server, with this `law`")
+	peak := flags.Float64("peak", 0, "take this `rate` for saturation; 0 measures it")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *serving != "" {
+		return serve(ctx, *serving, *work, stderr)
+	}
+	chosen := strings.Split(*laws, ",")
+	for _, name := range chosen {
+		if !slices.Contains(names(), name) {
+			return fmt.Errorf("-laws: %q is none of %s", name, strings.Join(names(), ", "))
+		}
+	}
+	var percentages []float64
+	for s := range strings.SplitSeq(*loads, ",") {
+		p, err := strconv.ParseFloat(s, 64)
+		if err != nil || p <= 0 {
+			return fmt.Errorf("-loads: %q is no percentage", s)
+		}
+		percentages = append(percentages, p)
+	}
+	x := experiment{work: *work, step: *step, stderr: stderr, peak: *peak}
+	return x.run(ctx, chosen, percentages, stdout)
+}
+
+// An experiment runs laws under loads.
+type experiment struct {
+	work, step time.Duration
+	peak       float64
+	stderr     io.Writer
+}
+
+func (x *experiment) run(ctx context.Context, laws []string, loads []float64, stdout io.Writer) error {
+	if x.peak == 0 {
+		err := x.withServer(ctx, "none", func(server *load.Process) (err error) {
+			x.peak, err = saturation(ctx, server.URL, 3*time.Second)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	var rows []load.Row
+	for _, law := range laws {
+		err := x.withServer(ctx, law, func(server *load.Process) error {
+			client := load.NewClient(0)
+			defer client.CloseIdleConnections()
+			for _, percent := range loads {
+				r, err := x.measure(ctx, server, client, law, percent)
+				if err != nil {
+					return err
+				}
+				rows = append(rows, r)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return load.Table(stdout, fmt.Sprintf("law, load, goodput as a share of %.0f/s", x.peak), rows)
+}
+
+// measure loads a server. What others took part in is measured again, three times at most.
+func (x *experiment) measure(ctx context.Context, server *load.Process, client *http.Client, law string, percent float64) (load.Row, error) {
+	for attempt := 1; ; attempt++ {
+		intruders := server.Intruders()
+		r, err := load.Run(ctx, client, func(ctx context.Context, _ int) (*http.Request, error) {
+			return http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		}, load.Config{Rate: x.peak * percent / 100, WarmUp: time.Second, Duration: x.step, Seed: uint64(percent)})
+		if err != nil {
+			return load.Row{}, err
+		}
+		share := intruders()
+		name := fmt.Sprintf("%s at %.0f %%: %.2f", law, percent, r.Goodput/x.peak)
+		_, err = fmt.Fprintf(x.stderr, "%s, 503 %.3f, p50 %v, p99 %v, others took %.0f %%\n", name,
+			float64(r.Refused)/float64(r.Refused+r.Accepted), r.P50, r.P99, share*100)
+		if err != nil || share < intrusion || attempt == 3 {
+			return load.Row{Name: name, Result: r}, err
+		}
+	}
+}
+
+// intrusion is from which share on others change the result.
+const intrusion = 0.08
+
+// withServer runs f beside a server on a processor of its own.
+func (x *experiment) withServer(ctx context.Context, law string, f func(*load.Process) error) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	server, err := load.Start(ctx, io.Discard, self, "-serve", law, "-work", x.work.String())
+	if err != nil {
+		return err
+	}
+	defer server.Stop()
+	return f(server)
+}
+
+// saturation returns how many requests a second are answered when 16 clients always wait for an answer each.
+func saturation(ctx context.Context, url string, d time.Duration) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	client := load.NewClient(0)
+	defer client.CloseIdleConnections()
+	var answered atomic.Int64
+	var clients sync.WaitGroup
+	for range 16 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+				if err != nil {
+					return
+				}
+				resp, err := client.Do(r)
+				if err != nil {
+					continue
+				}
+				_, err = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close() //nolint:errcheck // it has been read
+				if err == nil {
+					answered.Add(1)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	if answered.Load() == 0 {
+		return 0, errors.New("the server answers nothing")
+	}
+	return float64(answered.Load()) / d.Seconds(), nil
+}
