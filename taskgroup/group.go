@@ -85,10 +85,10 @@ func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, op
 	defer g.leaveUnless(&returned)
 	ctx = g.Context()
 	err := body(ctx, g)
-	joined := err != nil && !g.report(ctx, origin{f: body}, err) // looks into err, which is the body's code
+	joined := err != nil && !g.report(ctx, origin{f: body, body: true}, err) // looks into err, which is the body's code
 	returned = true
 	if joined {
-		return g.lateFailure(origin{f: body}, err)
+		return g.lateFailure(origin{f: body, body: true}, err)
 	}
 	return g.Wait()
 }

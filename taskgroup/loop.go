@@ -143,13 +143,16 @@ func (l *loop[E]) run(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
-		if err := l.do(ctx, i, e); err != nil {
-			l.g.report(ctx, l.origin(), err)
+		err := l.do(ctx, i, e)
+		if _, ok := err.(recorded); err != nil && !ok { //nolint:errorlint // never wrapped
+			echo := l.g.isEcho(ctx, err)
+			l.g.record(l.origin(), err, echo) // before another item is taken
+			err = l.g.watchedFailure(err, echo)
 		}
 		// Units are held for one item, since others wait for them, too, and who watches wants to see items.
 		if l.g.cfg.limiter != nil || l.g.watch != nil {
 			l.leave()
-			return nil
+			return err
 		}
 	}
 }

@@ -72,9 +72,10 @@ type contender[T any] struct {
 func (c *contender[T]) run(ctx context.Context) error {
 	value, err := c.f(ctx)
 	if err != nil {
-		c.g.report(ctx, c.origin(), err) // before it can become the cause
+		echo := c.g.isEcho(ctx, err)
+		c.g.record(c.origin(), err, echo) // before it can become the cause
 		c.failed(err)
-		return nil
+		return c.g.watchedFailure(err, echo)
 	}
 	c.mu.Lock()
 	late := len(c.values) == c.need
