@@ -28,6 +28,8 @@ type Config struct {
 	// Logger is told when the app has started, begins to stop and has stopped, and what is stuck at once:
 	// slog.Default by default.
 	Logger *slog.Logger
+	// Hooks observe the app, as those given to [App.Observe] do; nil for none.
+	Hooks *Hooks
 
 	// SignalSource delivers the signals instead of the operating system, in tests.
 	SignalSource <-chan os.Signal
@@ -67,20 +69,23 @@ func (c Config) withDefaults() (Config, error) {
 
 // App starts and stops a service. Make it with [New]; it runs once. Its methods may be called from any goroutine.
 type App struct {
-	config   Config
-	log      *slog.Logger
-	tracker  tracker
-	stopping chan struct{} // closed with the first call of stop
-	hurried  chan struct{} // closed at the second signal
+	config    Config
+	log       *slog.Logger
+	tracker   tracker
+	stopping  chan struct{} // closed with the first call of stop
+	hurried   chan struct{} // closed at the second signal
+	observers []*Hooks      // not changed once Run has been called
 
 	mu         sync.Mutex // guards the following; never held while anything is waited for
 	components []Component
-	called     bool // Run has been
-	up         bool // every Start has returned nil
-	runs, left int  // how many Runs have been called, and how many of them have not returned
+	called     bool         // Run has been
+	order      []*component // in which they stop; set by Run
+	up         bool         // every Start has returned nil
+	runs, left int          // how many Runs have been called, and how many of them have not returned
 	hooks      []*hook
-	forced     os.Signal // the third signal
-	ended      time.Time // when the last phase was over
+	phases     []PhaseInfo // of the stop, those that have begun
+	forced     os.Signal   // the third signal
+	ended      time.Time   // when the last phase was over
 
 	// Why and when the app was asked to stop: set once, in this order, before stopping is closed.
 	reason    string
@@ -94,7 +99,9 @@ func New(c Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &App{config: c, log: c.Logger, stopping: make(chan struct{}), hurried: make(chan struct{})}, nil
+	a := &App{config: c, log: c.Logger, stopping: make(chan struct{}), hurried: make(chan struct{})}
+	a.Observe(c.Hooks)
+	return a, nil
 }
 
 // Add adds components; their order does not matter. What is wrong with them is said by Run. Add panics once Run has
@@ -128,6 +135,9 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.mu.Lock()
+	a.order = p.order()
+	a.mu.Unlock()
 	signals, release := a.signals()
 	defer release()
 	over := make(chan struct{})

@@ -175,3 +175,37 @@ func ExampleConfig() {
 	// <nil> signal terminated
 	// shutdown: DrainDelay is 1s, but must be between 0 and Timeout less Reserve, 800ms
 }
+
+func ExampleHooks() {
+	app, err := shutdown.New(shutdown.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	app.Observe(&shutdown.Hooks{
+		PhaseBegan: func(p shutdown.PhaseInfo) { fmt.Println("phase", p.Phase) },
+		StepEnded:  func(s shutdown.Step) { fmt.Println(s.Component, s.Hook, s.Err) },
+	})
+	app.Add(shutdown.Component{
+		Name:  "db",
+		Start: func(context.Context) error { return nil },
+		Stop:  func(context.Context) error { return errors.New("connection lost") },
+	})
+	app.Add(shutdown.Component{Name: "job", Phase: shutdown.Work, Run: func(context.Context) error { return nil }})
+	app.Run(context.Background()) //nolint:errcheck // the hooks have told
+	for _, c := range app.Report().Components {
+		fmt.Println(c.Name, "is", c.State)
+	}
+	// Output:
+	// db Start <nil>
+	// job Run <nil>
+	// phase Announce
+	// phase Intake
+	// phase InFlight
+	// phase Work
+	// phase Resources
+	// db Stop connection lost
+	// phase Telemetry
+	// job is over
+	// db is over
+}

@@ -324,8 +324,21 @@ func TestReportHasEveryStepAlsoOfACleanStop(t *testing.T) {
 		}()
 		require.NoError(t, w.Run(t.Context()))
 		at := func(d time.Duration) time.Time { return w.began.Add(d) }
+		var phases []shutdown.PhaseInfo
+		for i, ms := range []int{24800, 24800, 24900, 25000, 30000, 30000} {
+			p := shutdown.PhaseInfo{Phase: shutdown.Announce + shutdown.Phase(i), Began: at(7 * time.Second), Deadline: at(time.Duration(ms) * time.Millisecond)}
+			if p.Phase <= shutdown.Work {
+				p.Began = at(5 * time.Second)
+			}
+			if p.Phase == shutdown.Work {
+				p.Took = 2 * time.Second
+			}
+			phases = append(phases, p)
+		}
 		require.Equal(t, &shutdown.Report{
-			Reason: "Shutdown was called", Took: 2 * time.Second,
+			Reason: "Shutdown was called", Took: 2 * time.Second, Deadline: at(30 * time.Second),
+			Phases:     phases,
+			Components: []shutdown.ComponentInfo{{Name: "a", Phase: shutdown.Work, State: "over"}},
 			Steps: []shutdown.Step{
 				{Component: "a", Phase: shutdown.Work, Hook: "Start", Began: at(0), Took: time.Second},
 				{Component: "a", Phase: shutdown.Work, Hook: "Run", Began: at(time.Second), Took: 6 * time.Second},

@@ -16,30 +16,34 @@ type PanicError = fault.PanicError
 
 // hook is one call of a component's function, or one piece of tracked work.
 //
-// It returns, or it is given up on, or both: a stuck hook may return later, and remains stuck in the report.
+// It ends once: when it returns, or when it is given up on. A stuck hook may return later, and remains stuck in the report.
 type hook struct {
-	component string
-	phase     Phase
-	name      string // Start, Run, Stop, …
-	began     time.Time
+	step      Step          // what tells how it ended is guarded by App.mu, and does not change any more after that
 	goroutine atomic.Uint64 // its number, 0 until it runs
 	callers   []uintptr     // of Track, and nothing for others
-	done      chan struct{} // nil for tracked work
+	done      chan struct{} // closed when it has returned; nil for tracked work
+}
 
-	// Set before done is closed, read after it.
-	took time.Duration
-	err  error
-
-	// Set together when the hook is given up on. Guarded by App.mu.
-	stuck bool
-	age   time.Duration
-	stack []byte
+// end ends h as set does, unless it has ended before, and tells observers. It reports whether it did.
+func (a *App) end(h *hook, set func(*Step)) bool {
+	a.mu.Lock()
+	first := h.step.Running
+	if first {
+		h.step.Running, h.step.Took = false, time.Since(h.step.Began)
+		set(&h.step)
+	}
+	a.mu.Unlock()
+	if first {
+		a.stepEnded(h.step)
+	}
+	return first
 }
 
 // call runs f on a goroutine of its own. Whatever becomes of f, its outcome passes through ended, if that is not nil,
-// before done is closed.
+// before the hook ends.
 func (a *App) call(c *component, at Phase, name string, f func() error, ended func(error) error) *hook {
-	h := &hook{component: c.Name, phase: at, name: name, began: time.Now(), done: make(chan struct{})}
+	began := Step{Component: c.Name, Phase: at, Hook: name, Began: time.Now(), Running: true}
+	h := &hook{step: began, done: make(chan struct{})}
 	a.mu.Lock()
 	a.hooks = append(a.hooks, h)
 	a.mu.Unlock()
@@ -52,10 +56,11 @@ func (a *App) call(c *component, at Phase, name string, f func() error, ended fu
 			if ended != nil {
 				err = ended(err)
 			}
-			h.took, h.err = time.Since(h.began), err
+			a.end(h, func(s *Step) { s.Err = err })
 			close(h.done)
 		}()
 		h.goroutine.Store(stacks.ID())
+		a.stepBegan(began)
 		err = f()
 	}()
 	return h
@@ -67,13 +72,15 @@ const (
 	oneStack  = 64 << 10
 )
 
-// giveUp marks hooks as stuck, with their stacks, and tells the log. From then on tracked work is among a.hooks.
-func (a *App) giveUp(hooks ...*hook) {
+// giveUp ends hooks that have not ended as stuck, with their stacks, and tells the log. It reports whether there were any.
+// From then on tracked work is among a.hooks.
+func (a *App) giveUp(hooks ...*hook) bool {
 	ids := make([]uint64, len(hooks))
 	for i, h := range hooks {
 		ids[i] = h.goroutine.Load()
 	}
 	found := stacks.Of(allStacks, ids...)
+	stuck := false
 	for i, h := range hooks {
 		stack := found[ids[i]]
 		if h.done == nil {
@@ -81,17 +88,19 @@ func (a *App) giveUp(hooks ...*hook) {
 		} else if len(stack) > oneStack {
 			stack = append(stack[:oneStack:oneStack], "\n...\n"...)
 		}
-		a.mu.Lock()
-		if !h.stuck { // or the third signal comes while the stop gives up on the same
-			h.stuck, h.age, h.stack = true, time.Since(h.began), stack
+		if !a.end(h, func(s *Step) {
+			s.Stuck, s.Stack = true, stack
 			if h.done == nil {
 				a.hooks = append(a.hooks, h)
 			}
+		}) {
+			continue // it has returned, or the third signal came while the stop gave up on it
 		}
-		a.mu.Unlock()
-		a.log.Error("shutdown: stuck", slog.String("component", h.component), slog.String("hook", h.name),
-			slog.Duration("after", h.age), slog.String("stack", string(stack)))
+		stuck = true
+		a.log.Error("shutdown: stuck", slog.String("component", h.step.Component), slog.String("hook", h.step.Hook),
+			slog.Duration("after", h.step.Took), slog.String("stack", string(stack)))
 	}
+	return stuck
 }
 
 // trackedBy formats the callers of Track as a traceback does.

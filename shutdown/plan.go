@@ -3,6 +3,7 @@ package shutdown
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,6 +14,7 @@ type component struct {
 	needs   []*component // those of the same phase; phases order the others
 	height  int          // of the chain of needs that ends here, within the phase, from 1
 	started chan struct{}
+	state   string // guarded by App.mu
 
 	// run and cancelRun are set when Run is called, ready when Start has returned nil. All are written before started
 	// is closed and read after it.
@@ -48,7 +50,7 @@ func newPlan(components []Component) (*plan, error) {
 	byName := make(map[string]*component, len(components))
 	all := make([]*component, len(components))
 	for i, c := range components {
-		all[i] = &component{Component: c, started: make(chan struct{}), cancelRun: func(error) {}}
+		all[i] = &component{Component: c, started: make(chan struct{}), state: stateWaiting, cancelRun: func(error) {}}
 		switch {
 		case c.Name == "":
 			return nil, fmt.Errorf("shutdown: component %d has no name", i)
@@ -91,6 +93,21 @@ func newPlan(components []Component) (*plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// order is the components in the order in which they stop.
+func (p *plan) order() []*component {
+	var all []*component
+	for at := range p {
+		first := len(all)
+		for _, t := range p[at].turns {
+			if t.main {
+				all = append(all, t.component)
+			}
+		}
+		slices.SortStableFunc(all[first:], func(c, d *component) int { return d.height - c.height })
+	}
+	return all
 }
 
 func (p *plan) add(at Phase, t *turn) *turn {

@@ -19,9 +19,14 @@ type Report struct {
 	Cause error
 	// Forced is the third signal; nil if there was none.
 	Forced os.Signal
-	// Took is the time from that request to the end of the last phase.
-	Took time.Duration
-	// Steps are the calls of hooks, and tracked work that was stuck, in the order in which they began.
+	// Took is the time from that request to the end of the last phase, and Deadline when that has to be.
+	Took     time.Duration
+	Deadline time.Time
+	// Phases are those of the stop that have begun.
+	Phases []PhaseInfo
+	// Components are those of the app, in the order in which they stop; nil before Run.
+	Components []ComponentInfo
+	// Steps are the calls of hooks, and tracked work that runs or was stuck, in the order in which they began.
 	Steps []Step
 }
 
@@ -34,7 +39,9 @@ type Step struct {
 	// Hook is Start, Run, Stop or Kill; Announce or Intake for what HTTP does before its Stop; Track for tracked work.
 	Hook  string
 	Began time.Time
-	// Took is how long it lasted; until it was given up on if it is Stuck.
+	// Running tells that it has neither returned nor been given up on.
+	Running bool
+	// Took is how long it lasted, or has so far; until it was given up on if it is Stuck.
 	Took time.Duration
 	// Err is what it returned, or a [*PanicError]. It is nil for what is no failure: the end of a context that the
 	// app had ended itself, returned by Run, or by a Start that a stop interrupted.
@@ -46,27 +53,33 @@ type Step struct {
 	Stack []byte
 }
 
-// Report returns what has happened so far: calls that have ended or were given up on. It is complete when Run has
-// returned, and shows the order and the durations of a stop in which nothing went wrong, too.
+// Report returns what has happened so far, and what happens now: components that are "starting" or "stopping" are those
+// that the app waits for, and their running steps tell in what. It is complete when Run has returned, and
+// shows the order and the durations of a stop in which nothing went wrong, too. Its cost grows with the number of
+// components and of what is tracked.
 func (a *App) Report() *Report {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := &Report{Reason: a.reason, Cause: a.cause, Forced: a.forced}
-	switch {
-	case !a.ended.IsZero():
-		r.Took = a.ended.Sub(a.stoppedAt)
-	case a.reason != "":
+	r := &Report{Reason: a.reason, Cause: a.cause, Forced: a.forced, Phases: slices.Clone(a.phases)}
+	if a.reason != "" {
+		r.Deadline = a.stoppedAt.Add(a.config.Timeout)
 		r.Took = time.Since(a.stoppedAt)
 	}
-	for _, h := range a.hooks {
-		s := Step{Component: h.component, Phase: h.phase, Hook: h.name, Began: h.began}
-		switch {
-		case h.stuck:
-			s.Stuck, s.Took, s.Stack = true, h.age, h.stack
-		case isClosed(h.done):
-			s.Took, s.Err = h.took, h.err
-		default:
-			continue
+	if !a.ended.IsZero() {
+		r.Took = a.ended.Sub(a.stoppedAt)
+	}
+	for i := range r.Phases {
+		if p := &r.Phases[i]; p.Running {
+			p.Took = time.Since(p.Began)
+		}
+	}
+	for _, c := range a.order {
+		r.Components = append(r.Components, ComponentInfo{Name: c.Name, Phase: c.Phase, Needs: slices.Clone(c.Needs), State: c.state})
+	}
+	for _, h := range a.everythingLocked() {
+		s := h.step
+		if s.Running {
+			s.Took = time.Since(s.Began)
 		}
 		r.Steps = append(r.Steps, s)
 	}
@@ -74,17 +87,22 @@ func (a *App) Report() *Report {
 	return r
 }
 
-// unfinished returns the hooks that have neither returned nor been given up on, and tracked work.
+// unfinished returns the hooks and the tracked work that have not ended.
 func (a *App) unfinished() []*hook {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var hooks []*hook
-	for _, h := range a.hooks {
-		if !h.stuck && !isClosed(h.done) {
-			hooks = append(hooks, h)
+	return slices.DeleteFunc(a.everythingLocked(), func(h *hook) bool { return !h.step.Running })
+}
+
+// everythingLocked returns all hooks, and the tracked work that has not ended or was stuck.
+func (a *App) everythingLocked() []*hook {
+	all := slices.Clone(a.hooks)
+	for _, h := range a.tracker.left() {
+		if h.step.Running {
+			all = append(all, h)
 		}
 	}
-	return append(hooks, a.tracker.left()...)
+	return all
 }
 
 // failure returns r as an error if anything went wrong.

@@ -45,7 +45,7 @@ func (a *App) hurry(sig os.Signal) {
 	close(a.hurried)
 	var waiting []string
 	for _, h := range a.unfinished() {
-		waiting = append(waiting, h.component+"."+h.name)
+		waiting = append(waiting, h.step.Component+"."+h.step.Hook)
 	}
 	a.log.Warn("shutdown: hurrying", slog.String("signal", sig.String()), slog.Any("waiting", waiting))
 }

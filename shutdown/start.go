@@ -21,7 +21,13 @@ func (a *App) startAll(ctx context.Context, p *plan) {
 					<-need.started
 				}
 				if !isClosed(a.stopping) {
+					a.enter(t.component, stateStarting)
 					a.start(ctx, t.component)
+				}
+				if t.ready {
+					a.enter(t.component, stateUp)
+				} else {
+					a.enter(t.component, stateOver)
 				}
 			})
 		}
@@ -35,6 +41,7 @@ func (a *App) startAll(ctx context.Context, p *plan) {
 	finished := a.runs > 0 && a.left == 0
 	a.mu.Unlock()
 	a.log.Info("shutdown: started")
+	a.notifyReady()
 	if finished {
 		a.stop(everyRunReturned, nil)
 	}
@@ -92,14 +99,13 @@ func (a *App) callStart(base context.Context, c *component) bool {
 	}
 	// If a stop interrupts the start, this comes out of its budget, of which half is left for the hooks.
 	cut := split(min(killAfter+killWait, (a.config.Timeout-a.config.Reserve)/2))
-	if !a.returns(time.Now().Add(cut.grace), h) {
+	if !a.returns(time.Now().Add(cut.grace), h) && a.giveUp(h) {
 		a.stop(fmt.Sprintf("%q did not start", c.Name), nil)
-		a.giveUp(h)
 		a.kill(c, cut.kill)
 		return false
 	}
-	if h.err != nil {
-		a.stop(fmt.Sprintf("%q failed to start", c.Name), h.err)
+	if h.step.Err != nil {
+		a.stop(fmt.Sprintf("%q failed to start", c.Name), h.step.Err)
 	}
 	return ready
 }

@@ -20,11 +20,13 @@ const (
 func (a *App) stopAll(ctx context.Context, p *plan) {
 	early, late := 0, 1
 	budgets := p.budgets(a.stoppedAt, a.config)
+	a.notifyStopping()
 	for at := Announce; at <= Telemetry; at++ {
 		b := budgets[early]
 		if at > b.last {
 			b = budgets[late]
 		}
+		a.beginPhase(at, p.end(b, at, 0))
 		var wg sync.WaitGroup
 		for _, t := range p.phase(at).turns {
 			wg.Go(func() {
@@ -32,9 +34,14 @@ func (a *App) stopAll(ctx context.Context, p *plan) {
 				for _, before := range t.wait {
 					<-before.over
 				}
-				if t.ready {
-					a.take(ctx, t, at, max(b.moment, time.Until(p.end(b, at, t.following()))))
+				if !t.ready {
+					return
 				}
+				if t.main {
+					a.enter(t.component, stateStopping)
+					defer a.enter(t.component, stateOver)
+				}
+				a.take(ctx, t, at, max(b.moment, time.Until(p.end(b, at, t.following()))))
 			})
 		}
 		if at == Announce {
@@ -48,6 +55,7 @@ func (a *App) stopAll(ctx context.Context, p *plan) {
 			// Requests may track work until the last of them is over, so this comes after them.
 			a.awaitTracked(p.end(b, at, 0))
 		}
+		a.endPhase()
 	}
 	a.mu.Lock()
 	a.ended = time.Now()
@@ -113,8 +121,7 @@ func (a *App) take(base context.Context, t *turn, at Phase, left time.Duration) 
 				stuck = append(stuck, h)
 			}
 		}
-		a.giveUp(stuck...)
-		if t.main {
+		if a.giveUp(stuck...) && t.main {
 			a.kill(t.component, cut.kill)
 		}
 	}

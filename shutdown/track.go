@@ -26,7 +26,7 @@ func (a *App) Track(ctx context.Context, name string) (done func(), err error) {
 	// The number of the goroutine would lead to the stack where it hangs, but costs a walk over the one it has now.
 	var callers [8]uintptr
 	n := runtime.Callers(2, callers[:])
-	h := &hook{component: name, phase: InFlight, name: "Track", began: time.Now(), callers: callers[:n]}
+	h := &hook{step: Step{Component: name, Phase: InFlight, Hook: "Track", Began: time.Now(), Running: true}, callers: callers[:n]}
 	t := &a.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
