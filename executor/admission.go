@@ -55,9 +55,14 @@ func (p *Pool) put(c *call) {
 	}
 }
 
-// vacate ends an inline call that had a place, and gives it back.
-func (p *Pool) vacate(c *call) {
+// vacate ends an inline call that had a place, and gives it back. err is what its caller gets.
+func (p *Pool) vacate(c *call, err error) {
 	x := c.ctx
+	if all := c.observers; all != nil {
+		c.returned = p.now()
+		info, started := c.info(p)
+		defer all.tell(x.Context, info, started, err) // once the place is free
+	}
 	x.end()
 	c.refill()
 	p.mu.Lock()
@@ -95,6 +100,7 @@ func (p *Pool) admit(c *call, up *scope, noWait bool) (w *worker, started bool, 
 		up = up.up
 	}
 	if p.drain != nil && (up == nil || p.drain.gaveUp) {
+		p.refused.Closed++
 		return nil, false, ErrClosed
 	}
 	free, queue, room := p.taken < p.workers, &p.queued, p.queued.n < p.queue
@@ -107,9 +113,13 @@ func (p *Pool) admit(c *call, up *scope, noWait bool) (w *worker, started bool, 
 	case free:
 		return p.placeLocked(c, up), true, nil
 	case noWait || !room:
+		p.refused.QueueFull++
 		return nil, false, ErrQueueFull
 	default:
 		c.ack = false
+		if c.observers == nil {
+			c.came = p.now()
+		}
 		queue.push(c)
 	}
 	return nil, false, nil

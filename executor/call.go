@@ -54,11 +54,19 @@ type call struct {
 	wake chan struct{}
 
 	// Set before the call is admitted.
-	ctx    *callContext
-	fn     any // for its name
-	name   string
-	inline bool        // the caller runs fn
-	stop   func() bool // ends the watch over a Future's ctx
+	ctx      *callContext
+	fn       any // for its name
+	name     string
+	key      string
+	priority Level
+	inline   bool        // the caller runs fn
+	future   bool        // belongs to a Future
+	stop     func() bool // ends the watch over a Future's ctx
+
+	// observers want to know how the call ends. If there are any, came is when its caller came, and returned when fn
+	// did, set by who ran it before that can be seen from the phase.
+	observers      observers
+	came, returned time.Duration
 
 	// task runs fn, unless the call is inline. It is set before the call is admitted or, if it starts at once, before
 	// its worker is woken; so is ack.
@@ -99,10 +107,12 @@ func (c *call) fill(p *Pool, ctx context.Context, fn any, o CallOption) {
 	c.spare = c.spare[1:]
 	x.Context, x.pool = ctx, p
 	c.ctx, c.fn, c.name, c.inline, c.ack = x, fn, o.name, o.inline, false
+	c.key, c.priority = o.key, o.level()
+	c.watch(p)
 }
 
 // clear lets go of what c refers to.
-func (c *call) clear() { c.ctx, c.fn = nil, nil }
+func (c *call) clear() { c.ctx, c.fn, c.observers = nil, nil, nil }
 
 // refill sees to it that fill does not allocate.
 func (c *call) refill() {
@@ -118,6 +128,7 @@ const contexts = 4
 type task interface {
 	run(ctx context.Context)
 	fail(err error)
+	outcome() error
 }
 
 type taskOf[T any] struct {
@@ -130,16 +141,20 @@ func (t *taskOf[T]) run(ctx context.Context) { t.value, t.err = t.fn(ctx) }
 
 func (t *taskOf[T]) fail(err error) { t.err = err }
 
+func (t *taskOf[T]) outcome() error { return t.err }
+
 func (c *call) load() word { return word(c.word.Load()) }
 
 func (c *call) move(from, to word) bool { return c.word.CompareAndSwap(int64(from), int64(to)) }
 
 // label is the call's name in errors and reports.
-func (c *call) label() string {
-	if c.name != "" {
-		return c.name
+func (c *call) label() string { return label(c.name, c.fn) }
+
+func label(name string, fn any) string {
+	if name != "" {
+		return name
 	}
-	return runtime.FuncForPC(reflect.ValueOf(c.fn).Pointer()).Name()
+	return runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name()
 }
 
 // begin reports whether fn is to be called now. A call whose ctx has ended does not begin.
@@ -162,21 +177,24 @@ func (c *call) begin(p *Pool) bool {
 
 // settle ends a call whose fn has returned, or is not going to be called, for its caller, who may reuse it from here
 // on. It leaves calls alone that the caller has left.
-func (c *call) settle() {
+func (c *call) settle(p *Pool) {
 	if c.stop != nil {
 		c.stop()
+	}
+	if c.observers != nil {
+		c.returned = p.now()
 	}
 	for {
 		switch w := c.load(); w.phase() {
 		case waiting:
-			c.refuse(c.refusal())
+			c.refuse(p, c.refusal())
 		case running:
 			if c.move(w, w.to(done)) {
 				return
 			}
 		case awaited:
 			if c.move(w, w.to(done)) {
-				c.wake <- struct{}{}
+				c.release(p)
 				return
 			}
 		default:
@@ -194,11 +212,27 @@ func (c *call) refusal() error {
 }
 
 // refuse refuses a call, unless it has begun or has been refused already.
-func (c *call) refuse(err error) {
+func (c *call) refuse(p *Pool, err error) {
 	if c.move(waiting, refused) {
 		c.err = err
-		c.wake <- struct{}{}
+		c.release(p)
 	}
+}
+
+// release wakes the caller for the last time: the call has ended for it.
+func (c *call) release(p *Pool) {
+	if c.future {
+		c.tell(p, c.outcome())
+	}
+	c.wake <- struct{}{}
+}
+
+// outcome is the error that the caller gets.
+func (c *call) outcome() error {
+	if c.load().phase() == done {
+		return c.task.outcome()
+	}
+	return c.err
 }
 
 // await waits for a call that a worker runs, and reports whether there is a result.

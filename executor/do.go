@@ -2,19 +2,52 @@ package executor
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/grove-go/grove/internal/fault"
 )
 
-// CallOption changes one call. See [Name], [NoWait] and [Inline].
+// CallOption changes one call. See [Name], [Key], [Priority], [NoWait] and [Inline].
 type CallOption struct {
-	name   string
-	noWait bool
-	inline bool
+	name, key string
+	priority  int8 // the Level and how far it is from none
+	noWait    bool
+	inline    bool
 }
+
+// Level says which calls go first; see [Priority].
+type Level int8
+
+// The levels of priority. Calls that do not say are Normal.
+const (
+	Low Level = iota - 1
+	Normal
+	High
+)
+
+// unset is the distance of a CallOption's priority from the Level, so that 0 is none.
+const unset = 2
 
 // Name names the call in errors and reports, which otherwise use the name of fn.
 func Name(name string) CallOption { return CallOption{name: name} }
+
+// Key says on whose behalf the call is made: a tenant, a user, a host.
+func Key(key string) CallOption { return CallOption{key: key} }
+
+// Priority says which calls go first.
+func Priority(level Level) CallOption {
+	if level < Low || level > High {
+		panic(fmt.Sprintf("executor: Priority called with level %d, want Low, Normal or High", level))
+	}
+	return CallOption{priority: int8(level) + unset}
+}
+
+func (o *CallOption) level() Level {
+	if o.priority == 0 {
+		return Normal
+	}
+	return Level(o.priority - unset)
+}
 
 // NoWait refuses the call with [ErrQueueFull] if it cannot start at once.
 func NoWait() CallOption { return CallOption{noWait: true} }
@@ -28,6 +61,12 @@ func combine(opts []CallOption) (all CallOption) {
 	for _, o := range opts {
 		if o.name != "" {
 			all.name = o.name
+		}
+		if o.key != "" {
+			all.key = o.key
+		}
+		if o.priority != 0 {
+			all.priority = o.priority
 		}
 		all.noWait = all.noWait || o.noWait
 		all.inline = all.inline || o.inline
@@ -55,10 +94,10 @@ func combine(opts []CallOption) (all CallOption) {
 // The return of fn synchronizes before the return of its result by Do. BenchmarkDo shows what a call costs.
 func Do[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...CallOption) (T, error) {
 	var zero T
-	if ctx.Err() != nil {
-		return zero, notStarted(context.Cause(ctx))
-	}
 	o := combine(opts)
+	if ctx.Err() != nil {
+		return zero, p.turnAway(ctx, fn, o)
+	}
 	left := ctx.Done()
 	up := p.enclosing(ctx)
 	if o.inline || left == nil {
@@ -78,6 +117,7 @@ func Do[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error)
 	if !started {
 		var err error
 		if w, _, err = p.admit(c, up, o.noWait); err != nil {
+			c.tell(p, err)
 			t.fn = nil
 			p.put(c)
 			return zero, err
@@ -87,10 +127,12 @@ func Do[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error)
 		w.start()
 	}
 	if !c.await(p, ctx, left) {
+		c.tell(p, c.err)
 		p.drop(c)
 		return zero, c.err
 	}
 	value, err := t.value, t.err
+	c.tell(p, err)
 	t.fn, t.value, t.err = nil, zero, nil
 	p.put(c)
 	return value, err
@@ -103,16 +145,18 @@ func doHere[T any](
 	c, _, started := p.take(ctx, fn, o, up != nil)
 	if !started {
 		if _, started, err = p.admit(c, up, o.noWait); err != nil {
+			c.tell(p, err)
 			p.put(c)
 			return value, err
 		}
 		if !started && !c.turn(p, ctx, left) {
+			c.tell(p, c.err)
 			p.drop(c)
 			return value, c.err
 		}
 		if !c.begin(p) {
 			err = c.refusal()
-			p.vacate(c)
+			p.vacate(c, err)
 			return value, err
 		}
 	}
@@ -122,9 +166,11 @@ func doHere[T any](
 			// If there is no panic fn has called runtime.Goexit, which goes on after this.
 			if v := recover(); v != nil {
 				err = fault.Recovered(v, c.name)
+			} else {
+				err = ErrGoexit // for the observers
 			}
 		}
-		p.vacate(c)
+		p.vacate(c, err)
 	}()
 	value, err = runInline(mark{c.id}, c.ctx, fn)
 	returned = true

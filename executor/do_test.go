@@ -37,9 +37,9 @@ func TestDoRunsAtMostWorkersCallsAndTheRestInOrder(t *testing.T) {
 				return executor.Do(ctx, p, sleep(time.Second))
 			}))
 		}
-		require.Equal(t, executor.Stats{Workers: 2, Running: 2, Queued: 4}, p.Stats())
+		require.Equal(t, executor.Stats{Workers: 2, Running: 2, Queued: 4}, load(p))
 		time.Sleep(2500 * time.Millisecond)
-		require.Equal(t, executor.Stats{Workers: 2, Running: 2, Oldest: 500 * time.Millisecond}, p.Stats())
+		require.Equal(t, executor.Stats{Workers: 2, Running: 2, Oldest: 500 * time.Millisecond}, load(p))
 		for i, call := range calls {
 			require.Equal(t, ending[time.Duration]{time.Second, nil, time.Duration(i/2+1) * time.Second}, <-call)
 		}
@@ -170,7 +170,7 @@ func TestDoNeverStartsACallWhoseCtxEndsAsItsTurnComes(t *testing.T) {
 			require.ErrorIs(t, got.err, executor.ErrNotStarted)
 			require.ErrorIs(t, got.err, context.Canceled)
 		}
-		require.Equal(t, executor.Stats{Workers: 1}, p.Stats())
+		require.Equal(t, executor.Stats{Workers: 1}, load(p))
 	})
 }
 
@@ -194,12 +194,12 @@ func TestDoAbandonsFnWhenCtxEnds(t *testing.T) {
 		time.Sleep(time.Second)
 		require.Equal(t, executor.Stats{
 			Workers: 1, Running: 1, Abandoned: 1, Oldest: 3 * time.Second, OldestAbandoned: 3 * time.Second,
-		}, p.Stats())
+		}, load(p))
 		_, err = executor.Do(t.Context(), p, never)
 		require.Equal(t, executor.ErrQueueFull, err)
 		time.Sleep(57 * time.Second)
 		synctest.Wait()
-		require.Equal(t, executor.Stats{Workers: 1}, p.Stats())
+		require.Equal(t, executor.Stats{Workers: 1}, load(p))
 		_, err = executor.Do(t.Context(), p, noop)
 		require.NoError(t, err)
 	})
@@ -260,7 +260,7 @@ func TestPanicComesBackAsAnError(t *testing.T) {
 			require.Contains(t, strings.Split(string(p.Stack), "\n")[1], "TestPanicComesBackAsAnError")
 		}
 	}
-	require.Equal(t, executor.Stats{Workers: 1}, p.Stats())
+	require.Equal(t, executor.Stats{Workers: 1}, load(p))
 }
 
 func TestGoexitComesBackAsAnError(t *testing.T) {

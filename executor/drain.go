@@ -98,6 +98,7 @@ func (p *Pool) giveUp(cause error) {
 		return
 	}
 	d.gaveUp, d.cause = true, cause
+	p.refused.Closed += uint64(p.queued.n)
 	close(d.cut)
 	time.AfterFunc(grace, p.abandonAll)
 	empty(&p.queued)
@@ -113,7 +114,7 @@ func (p *Pool) giveUp(cause error) {
 	p.mu.Unlock()
 
 	for _, c := range refused {
-		c.settle()
+		c.settle(p)
 	}
 	for _, x := range cancelled {
 		x.open().cancel(ErrDraining)
@@ -122,8 +123,8 @@ func (p *Pool) giveUp(cause error) {
 
 // abandonAll sends away the callers of the calls that have not ended in time.
 func (p *Pool) abandonAll() {
+	var asleep []*call
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for c, w := range p.placedLocked {
 		if w == nil {
 			continue // the caller is in fn
@@ -135,11 +136,15 @@ func (p *Pool) abandonAll() {
 			}
 			if p.abandonLocked(c, was, ErrDraining) {
 				if was.phase() == awaited {
-					c.wake <- struct{}{}
+					asleep = append(asleep, c)
 				}
 				break
 			}
 		}
+	}
+	p.mu.Unlock()
+	for _, c := range asleep {
+		c.release(p)
 	}
 	close(p.drain.overdue)
 }

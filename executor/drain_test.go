@@ -35,7 +35,7 @@ func TestDrainRefusesNewCallsAndRunsTheQueue(t *testing.T) {
 			_, err := f.Await(ctx)
 			require.NoError(t, err)
 		}
-		require.Equal(t, executor.Stats{Workers: 1}, p.Stats())
+		require.Equal(t, executor.Stats{Workers: 1}, load(p))
 	})
 }
 
@@ -311,7 +311,7 @@ func TestCallThatNeverReturns(t *testing.T) {
 		time.Sleep(time.Minute - time.Second)
 		require.Equal(t, executor.Stats{
 			Workers: 2, Running: 2, Abandoned: 2, Oldest: time.Minute, OldestAbandoned: time.Minute,
-		}, p.Stats())
+		}, load(p))
 
 		// One may wait, for as long as its ctx lets it; the next is refused at once.
 		waiting := background(within(time.Second, never))
@@ -339,6 +339,6 @@ func TestCallThatNeverReturns(t *testing.T) {
 
 		close(release)
 		require.NoError(t, p.Drain(t.Context()))
-		require.Equal(t, executor.Stats{Workers: 2}, p.Stats())
+		require.Equal(t, executor.Stats{Workers: 2}, load(p))
 	})
 }

@@ -25,23 +25,24 @@ func Submit[T any](
 	c := &f.call
 	c.wake = make(chan struct{}, 1)
 	c.task = &f.task
+	c.future = true
 	c.spare = make([]callContext, 1)
 	c.fill(p, ctx, fn, o)
 	if ctx.Err() != nil {
-		c.refuse(c.refusal())
+		c.refuse(p, c.refusal())
 		return f
 	}
 	if ctx.Done() != nil {
 		c.stop = context.AfterFunc(ctx, func() {
 			if c.leave(p, ctx) {
-				c.wake <- struct{}{}
+				c.release(p)
 			}
 		})
 	}
 	w, _, err := p.admit(c, p.enclosing(ctx), o.noWait)
 	if err != nil {
-		c.refuse(err)
-		c.settle()
+		c.refuse(p, err)
+		c.settle(p)
 	}
 	if w != nil {
 		w.start()

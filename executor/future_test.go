@@ -82,7 +82,7 @@ func TestSubmittedCallsEndWithTheirCtxAwaitedOrNot(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, executor.Stats{
 			Workers: 1, Running: 1, Abandoned: 1, Oldest: time.Second, OldestAbandoned: time.Second,
-		}, p.Stats())
+		}, load(p))
 
 		late := executor.Submit(ctx, p, never)
 		time.Sleep(2 * time.Minute)

@@ -251,7 +251,7 @@ func (y *play) giveUp() {
 
 // check holds the pool and its calls against the model.
 func (y *play) check() {
-	require.Equal(y.t, y.model.stats(), y.p.Stats())
+	require.Equal(y.t, y.model.stats(), load(y.p))
 	for _, a := range y.actors {
 		require.Equal(y.t, a.running || !a.started.IsZero(), a.starts == 1, "call %d", a.id)
 		select {

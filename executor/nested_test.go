@@ -47,7 +47,7 @@ func TestNestedCallsOfOneParentRunOneAtATimeInOrder(t *testing.T) {
 					return executor.Do(ctx, p, sleep(time.Second), opts...)
 				}))
 			}
-			require.Equal(t, executor.Stats{Workers: 2, Running: 1}, p.Stats())
+			require.Equal(t, executor.Stats{Workers: 2, Running: 1}, load(p))
 			_, err := executor.Do(ctx, p, never, executor.NoWait())
 			require.Equal(t, executor.ErrQueueFull, err)
 			for i, call := range calls {
@@ -74,7 +74,7 @@ func TestTheLastNestedCallGivesTheSlotBack(t *testing.T) {
 		require.ErrorIs(t, abandoned, context.Canceled)
 		require.ErrorIs(t, (<-waiting).err, executor.ErrNotStarted)
 		synctest.Wait()
-		require.Equal(t, executor.Stats{Workers: 1, Running: 1, Abandoned: 1}, p.Stats())
+		require.Equal(t, executor.Stats{Workers: 1, Running: 1, Abandoned: 1}, load(p))
 		start := time.Now()
 		_, err = executor.Do(cancellable(t), p, noop)
 		require.NoError(t, err)

@@ -24,6 +24,8 @@ type Config struct {
 	// Queue is how many calls may wait for a slot: as many as Workers if 0, none if [NoQueue], any number if
 	// [Unbounded]. A long queue turns refusals into waiting, and waits cost memory and deadlines.
 	Queue int
+	// Hooks observe the pool's calls, as those do that [Pool.Observe] adds.
+	Hooks *Hooks
 }
 
 // Pool runs calls, at most Workers at a time. It is made by [New], may be used by several goroutines, and must be
@@ -38,6 +40,8 @@ type Pool struct {
 	// taken only all together, so a compare-and-swap cannot mistake one state for another.
 	returned atomic.Pointer[call]
 
+	observers atomic.Pointer[observers] // nil if nobody observes
+
 	mu sync.Mutex // guards what follows
 
 	// A slot is taken from when a call is admitted to it until neither that call nor a call nested in it runs.
@@ -45,9 +49,11 @@ type Pool struct {
 	taken  int
 	queued list
 
-	idle   *worker // parked workers; the one parked last is woken first
-	parked int     // how many
-	alive  []*worker
+	idle    *worker // parked workers; the one parked last is woken first
+	parked  int     // how many
+	alive   []*worker
+	refused Refusals
+
 	inline list // calls that run, or are about to, on their callers' goroutines
 
 	free *call // calls for reuse, linked by next
@@ -76,7 +82,9 @@ func New(cfg Config) (*Pool, error) {
 	case NoQueue:
 		queue = 0
 	}
-	return &Pool{name: cfg.Name, workers: cfg.Workers, queue: queue, epoch: time.Now()}, nil
+	p := &Pool{name: cfg.Name, workers: cfg.Workers, queue: queue, epoch: time.Now()}
+	p.Observe(cfg.Hooks)
+	return p, nil
 }
 
 // now is the time since the pool was made: one clock for all ages.
@@ -84,8 +92,10 @@ func (p *Pool) now() time.Duration { return time.Since(p.epoch) }
 
 // Stats is what a pool does at one moment.
 type Stats struct {
-	// Workers is how many slots there are.
-	Workers int
+	// Name is the pool's name.
+	Name string
+	// Workers is how many slots there are, and Queue how many calls may wait for one.
+	Workers, Queue int
 	// Running is how many of them are taken. Calls nested in others share a slot.
 	Running int
 	// Queued is how many calls wait for a slot.
@@ -94,16 +104,28 @@ type Stats struct {
 	Abandoned int
 	// Oldest is for how long the call that runs longest has been running, 0 if none runs.
 	Oldest time.Duration
-	// OldestAbandoned is the same among the abandoned calls.
-	OldestAbandoned time.Duration
+	// OldestAbandoned is the same among the abandoned calls, and OldestQueued is for how long the first of those that
+	// wait for a slot has been waiting.
+	OldestAbandoned, OldestQueued time.Duration
+	// Refused counts the calls that the pool has refused since it was made.
+	Refused Refusals
 }
+
+// Refusals counts refused calls by their errors: [ErrQueueFull] and [ErrClosed]. Calls whose ctx ended before their turn
+// are not counted: they were not refused by the pool.
+type Refusals struct{ QueueFull, Closed uint64 }
 
 // Stats returns what the pool does now. It takes the pool's lock and time in proportion to the calls that run.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Stats{Workers: p.workers, Running: p.taken, Queued: p.queued.n}
+	s := Stats{
+		Name: p.name, Workers: p.workers, Queue: p.queue, Running: p.taken, Queued: p.queued.n, Refused: p.refused,
+	}
 	now := p.now()
+	if p.queued.n > 0 {
+		s.OldestQueued = now - p.queued.head.came
+	}
 	for c := range p.placedLocked {
 		w := c.load()
 		if !w.inside() {

@@ -80,7 +80,7 @@ func (w *worker) loop(c *call) (next *call, again bool) {
 		p.mu.Lock()
 		p.removeLocked(w)
 		p.passLocked(p.finishLocked(c.ctx))
-		c.settle()
+		c.settle(p)
 	}()
 	for {
 		if c == nil {
@@ -115,7 +115,7 @@ func (w *worker) finish(c *call) (next *call) {
 	}
 	p.mu.Unlock()
 	// The place has been passed on before the caller can know: its next call finds it free.
-	c.settle()
+	c.settle(p)
 	if granted != next {
 		granted.wake <- struct{}{}
 	}
