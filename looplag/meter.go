@@ -27,6 +27,11 @@ type meter struct {
 	samples [measures]metrics.Sample
 	bounds  [histograms][]float64 // of the buckets, in nanoseconds
 	noWaits int                   // how many buckets of schedLatencies are below 64 ns
+
+	// The probe's own pauses do not count: own has those among pausesOther, and shown is what that was without them.
+	// While ours is set every pause is taken for the probe's own, so shown stands still.
+	ours       bool
+	own, shown []uint64
 }
 
 func (m *meter) init() {
@@ -58,7 +63,20 @@ func (m *meter) init() {
 
 // read reads all measures. It allocates nothing after the first time, because metrics.Read uses the memory of a
 // sample's histogram again.
-func (m *meter) read() { metrics.Read(m.samples[:]) }
+func (m *meter) read() {
+	metrics.Read(m.samples[:])
+	counts := m.counts(pausesOther)
+	if m.shown == nil {
+		m.own, m.shown = make([]uint64, len(counts)), make([]uint64, len(counts))
+	}
+	for i := range counts {
+		if m.ours {
+			m.own[i] = counts[i] - m.shown[i]
+		}
+		counts[i] -= m.own[i]
+		m.shown[i] = counts[i]
+	}
+}
 
 // counts is a histogram as read last, overwritten by the next reading; nil if it is not measured.
 func (m *meter) counts(histogram int) []uint64 {

@@ -39,8 +39,11 @@ type Probe struct {
 	sent   atomic.Int64             // when the net probe's byte that is under way was sent; 0 while none is
 	view   atomic.Pointer[Snapshot] // what the last tick saw; nil while Run does not run
 
-	mu     sync.Mutex // guards record; held for microseconds, by ticks and by a Snapshot without Run
-	record record
+	mu      sync.Mutex // guards what follows; held for microseconds, by ticks and by a Snapshot without Run
+	record  record
+	ignored time.Duration // when the probe itself stopped the world last
+
+	watchers watchers
 }
 
 // New returns a Probe. It starts nothing: a Probe that does not run costs memory, about 120 KB, and no time. New panics
@@ -85,6 +88,7 @@ func (p *Probe) Run(ctx context.Context) error {
 		return fmt.Errorf("looplag: net probe: %w", err)
 	}
 	t := p.begin()
+	t.done = ctx.Done()
 	var courier sync.WaitGroup
 	courier.Go(func() { t.courier.send(w) })
 	courier.Go(func() { t.courier.receive(r) })
@@ -93,6 +97,7 @@ func (p *Probe) Run(ctx context.Context) error {
 		w.Close() //nolint:errcheck // this is how the courier learns of the end
 		r.Close() //nolint:errcheck // likewise
 		courier.Wait()
+		t.reports.Wait()
 		t.end()
 	}()
 

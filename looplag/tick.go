@@ -1,6 +1,9 @@
 package looplag
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // ticks is the state of one Run. It belongs to Run's goroutine.
 type ticks struct {
@@ -15,6 +18,10 @@ type ticks struct {
 	orderDue time.Duration // when the tick that ordered the last one was due
 	open     bool          // the arrival of that one has not been noted
 	noted    time.Duration // when the last byte that was noted arrived
+
+	done      <-chan struct{} // closed when Run is to end
+	reports   sync.WaitGroup  // of breaches
+	gathering chan struct{}   // holds a value while evidence is gathered, by one report at a time
 }
 
 // begin starts a window, to be ended by end.
@@ -26,7 +33,10 @@ func (p *Probe) begin() *ticks {
 		sent: &p.sent, cgroup: group, every: p.cfg.Window / slots,
 	}
 	c.cpu.Store(&cpu)
-	t := &ticks{Probe: p, courier: c, interval: p.cfg.Interval, silent: true, last: now, noted: now}
+	t := &ticks{
+		Probe: p, courier: c, interval: p.cfg.Interval, silent: true, last: now, noted: now,
+		gathering: make(chan struct{}, 1),
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.record.tally.cpu = cpu
@@ -57,21 +67,36 @@ func (t *ticks) next() time.Duration {
 	return due - t.now()
 }
 
-// tick notes how late it is and how late the last byte was, and publishes how the window looks now.
+// tick notes how late it is and how late the last byte was, publishes how the window looks now, and reports what is
+// wrong with it.
 func (t *ticks) tick() {
 	now, due := t.now(), time.Duration(t.due.Load())
-	elapsed := now - t.last
 	var b trip
 	var arrived bool
 	if t.open {
 		b, arrived = t.courier.position(t.ordered, now)
 	}
-	waited := t.waited(now-due, b, elapsed)
-	t.setPace(waited > 0)
+	lost := t.waited(now-due, b, now-t.last)
+	t.setPace(lost > 0)
 
+	s, ours := t.note(now, due, lost, b, arrived)
+	t.publish(s)
+	if !t.open && !t.silent {
+		t.open, t.orderDue = true, due
+		t.ordered++
+		t.courier.orders <- struct{}{} // there is room: the last order has been carried out
+	}
+	t.judge(s, due, max(now-due, b.arrived-b.sent), ours)
+}
+
+// note adds what a tick saw to the record and returns how the window looks, and whether the probe itself has stopped the
+// world since the last tick: then it is not asked why so much was lost.
+func (t *ticks) note(now, due, lost time.Duration, b trip, arrived bool) (s Snapshot, ours bool) {
+	elapsed := now - t.last
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := &t.record
+	ours = r.meter.ours || t.ignored > t.last
 	r.meter.read()
 	r.tally.cpu = *t.courier.cpu.Load()
 	r.tally.tracks[timerProbe].noteTimer(t.last, due, now)
@@ -85,21 +110,18 @@ func (t *ticks) tick() {
 		r.tally.polled += elapsed
 	}
 	demand := r.meter.gauge(running) + waiting - 1 // without this goroutine
-	r.tally.lost[infer(max(demand, t.demand), r.meter.gauge(notInGo), now-due)] += waited
+	if !ours {
+		r.tally.lost[infer(max(demand, t.demand), r.meter.gauge(notInGo), now-due)] += lost
+	}
 	t.demand, t.last = demand, now
 
-	s := r.advance(now)
+	s = r.advance(now)
 	if t.open {
 		net := r.recent(netProbe)
 		net.noteByte(t.noted, t.orderDue, b.sent, b.arrived)
 		s.Net = net.dist()
 	}
-	t.publish(s)
-	if !t.open && !t.silent {
-		t.open, t.orderDue = true, due
-		t.ordered++
-		t.courier.orders <- struct{}{} // there is room: the last order has been carried out
-	}
+	return s, ours
 }
 
 // waited is for how much of the time that elapsed since the last tick something was late: this tick, by lag, or the

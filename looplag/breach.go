@@ -1,0 +1,175 @@
+package looplag
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"runtime/trace"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Rule says what is to be reported and with which evidence. The zero Rule suits most programs.
+type Rule struct {
+	// Lag is what P90 of Net or Timer must reach: 0 means 10 ms. Stall is what a single wait must reach: 0 means
+	// 100 ms.
+	Lag, Stall time.Duration
+	// Cooldown is the least time between two reports of lag, and between those of two turns of the same loop. 0 means
+	// 30 s.
+	Cooldown time.Duration
+
+	// Stacks asks for the stacks of all goroutines, with their labels. The world stops for a moment.
+	Stacks bool
+	// Recorder is the application's flight recorder, which runs, to be asked for the last seconds. A process can have
+	// only one.
+	Recorder *trace.FlightRecorder
+	// Profile asks for a CPU profile that begins at the breach and takes so long.
+	Profile time.Duration
+}
+
+// A Breach tells that lag or a watched loop broke a [Rule]. It belongs to the function that it was given to.
+type Breach struct {
+	At       time.Time
+	Snapshot Snapshot
+	Wait     time.Duration // how late the probe was when it noticed
+	// Loop is the loop that is stuck, nil if it is lag that is reported. Again says that the same turn has been reported
+	// before.
+	Loop  *LoopInfo
+	Again bool
+	// Func, File and Line are where the loop is stuck: the innermost frame outside of the standard library (which is known
+	// by import paths that begin without a dot). Stack is the whole stack, followed by those of the goroutines that the
+	// loop started. They are empty if the turn ended meanwhile.
+	Func, File string
+	Line       int
+	Stack      []byte
+
+	Stacks  []byte // as pprof's goroutine profile writes them with debug=1
+	Trace   []byte // for go tool trace
+	Profile []byte // for go tool pprof
+	Missing error  // why a part of the evidence is missing; nil if none is
+
+	// Suppressed is how many breaches of the rule have not been reported since its last report, because of Cooldown
+	// or because the function was still busy.
+	Suppressed int
+}
+
+// String is the breach in one line.
+func (b Breach) String() string {
+	if b.Loop == nil {
+		worst := max(b.Snapshot.Net.P90, b.Snapshot.Timer.P90, b.Wait)
+		return fmt.Sprintf("looplag: %v late: %v", worst, b.Snapshot.Cause)
+	}
+	where := ""
+	if b.File != "" {
+		where = fmt.Sprintf(" in %s (%s:%d)", b.Func, path.Base(b.File), b.Line)
+	}
+	return fmt.Sprintf("looplag: loop %q is stuck for %v%s", b.Loop.Name, b.Loop.Busy, where)
+}
+
+// OnBreach has f called, while Run runs, whenever lag breaks the rule and whenever a loop is stuck (see [Probe.Watch]).
+// Lag is reported when it begins, not again until it has ended. f gets a goroutine of its own for each call, calls do
+// not overlap, and Run does not return before f has; a panic of f is not recovered. Gathering the evidence that the
+// rule asks for stops the world: these pauses do not count in [Snapshot.STW] and break no rule. The function returned
+// ends the reports and does not wait for a call under way. OnBreach panics if f is nil or a field of the rule negative.
+func (p *Probe) OnBreach(rule Rule, f func(Breach)) (stop func()) {
+	if f == nil {
+		panic("looplag: OnBreach called with a nil function")
+	}
+	for field, d := range map[string]time.Duration{
+		"Lag": rule.Lag, "Stall": rule.Stall, "Cooldown": rule.Cooldown, "Profile": rule.Profile,
+	} {
+		if d < 0 {
+			panic(fmt.Sprintf("looplag: Rule.%s is %v, must not be negative", field, d))
+		}
+	}
+	rule.Lag = cmp.Or(rule.Lag, 10*time.Millisecond)
+	rule.Stall = cmp.Or(rule.Stall, 100*time.Millisecond)
+	rule.Cooldown = cmp.Or(rule.Cooldown, 30*time.Second)
+	r := &reporter{Rule: rule, f: f, quietUntil: make(map[*Loop]time.Duration)}
+	w := &p.watchers
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reporters = append(w.reporters, r)
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.reporters = slices.DeleteFunc(w.reporters, func(other *reporter) bool { return other == r })
+	}
+}
+
+// watchers is what ticks look after besides the measurements.
+type watchers struct {
+	mu        sync.Mutex // guards the fields, and those of their reporters; held for microseconds
+	loops     []*Loop
+	reporters []*reporter
+}
+
+// A reporter is a rule and its state.
+type reporter struct {
+	Rule
+	f func(Breach)
+
+	busy       bool                    // f runs, or evidence is gathered for it
+	lagging    bool                    // lag broke the rule at the last tick
+	suppressed int                     // breaches since the last report
+	quietUntil map[*Loop]time.Duration // when Cooldown ends; for lag it is that of nil
+}
+
+// judge reports what breaks a rule at a tick that was due at due: the longest wait seen just now was wait. It does not
+// if the probe itself has stopped the world since the last tick.
+func (t *ticks) judge(s Snapshot, due, wait time.Duration, ours bool) {
+	b := Breach{Snapshot: s, Wait: wait}
+	w := &t.watchers
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.reporters {
+		if ours {
+			continue
+		}
+		// One late timer is most of a window that has just begun.
+		old := s.Window >= t.cfg.Window/2
+		lagging := wait >= r.Stall || old && max(s.Net.P90, s.Timer.P90) >= r.Lag
+		if lagging && !r.lagging {
+			t.report(r, nil, b)
+		}
+		r.lagging = lagging
+	}
+	for _, l := range w.loops {
+		// As of when the tick was due: if the tick was held up since, so was the loop.
+		if stuck, again := l.stuck(due); stuck {
+			b.Again = again
+			for _, r := range w.reporters {
+				t.report(r, l, b)
+			}
+		}
+	}
+}
+
+// report has r's function told of b, which is about l if that is not nil, unless it is too soon. The lock of the watchers
+// is held.
+func (t *ticks) report(r *reporter, l *Loop, b Breach) {
+	now := t.now()
+	if r.busy || !b.Again && now < r.quietUntil[l] {
+		r.suppressed++
+		return
+	}
+	var turn int64
+	if l != nil {
+		turn = l.turn
+		info := l.info(now)
+		b.Loop = &info
+	}
+	if !b.Again {
+		r.quietUntil[l] = now + r.Cooldown
+	}
+	b.At, b.Suppressed = time.Now(), r.suppressed
+	r.busy, r.suppressed = true, 0
+	t.reports.Go(func() {
+		t.gather(&b, r.Rule, l, turn)
+		r.f(b)
+		t.watchers.mu.Lock()
+		defer t.watchers.mu.Unlock()
+		r.busy = false
+	})
+}
