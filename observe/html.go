@@ -29,6 +29,8 @@ var pageTemplate = sync.OnceValue(func() *template.Template {
 		"clock":  func(t time.Time) string { return t.Format(time.TimeOnly) },
 		"ago":    func(now, t time.Time) string { return seconds(now.Sub(t)).String() },
 		"short":  shortPlace,
+		"first":  func(all []endedGroup) []endedGroup { return all[:min(len(all), listed)] },
+		"rest":   func(all []endedGroup) int { return max(0, len(all)-listed) },
 		"pair":   func(a, b any) struct{ A, B any } { return struct{ A, B any }{a, b} },
 	}).Parse(pageHTML))
 })

@@ -4,10 +4,19 @@ const main = document.querySelector("main"), follow = document.getElementById("f
 const link = document.getElementById("link"), said = document.getElementById("said");
 let source;
 
+// A form's property id is its input of that name, hence the attribute.
 function same(a, b) {
-  return a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id || "") === (b.id || "");
+  return a.nodeName === b.nodeName && a.getAttribute?.("id") === b.getAttribute?.("id");
 }
 
+// Only what can be seen counts: the spaces between elements differ without a difference.
+function visible(parent) {
+  for (const node of [...parent.childNodes])
+    if (node.nodeType === Node.TEXT_NODE && !node.data.trim()) node.remove();
+  return [...parent.childNodes];
+}
+
+// morph makes one element like another of the same name.
 function morph(from, to) {
   if (from.nodeType !== Node.ELEMENT_NODE) {
     if (from.data !== to.data) from.data = to.data;
@@ -20,21 +29,20 @@ function morph(from, to) {
   morphChildren(from, to);
 }
 
+// morphChildren walks along both lists: what is not found further on is new, and what was passed over is gone.
 function morphChildren(from, to) {
-  let old = from.firstChild;
-  for (const next of [...to.childNodes]) {
-    let match = old;
-    while (match && !same(match, next)) match = next.id ? match.nextSibling : null;
-    if (match) {
-      while (old !== match) { const gone = old; old = old.nextSibling; gone.remove(); }
-      morph(old, next);
-      old = old.nextSibling;
-    } else {
-      from.insertBefore(next, old);
-      if (old && !next.id && !old.id) { const gone = old; old = old.nextSibling; gone.remove(); }
+  const old = visible(from);
+  let at = 0;
+  for (const next of visible(to)) {
+    const found = old.findIndex((node, i) => i >= at && same(node, next));
+    if (found < 0) {
+      from.insertBefore(next, old[at] ?? null);
+      continue;
     }
+    while (at < found) old[at++].remove();
+    morph(old[at++], next);
   }
-  while (old) { const gone = old; old = old.nextSibling; gone.remove(); }
+  while (at < old.length) old[at++].remove();
 }
 
 function connect() {

@@ -241,19 +241,21 @@ func (c component) Trouble() string {
 	return strings.Trim(text+"; "+c.Error, "; ")
 }
 
+// listed is how many of the groups that have ended are shown to people.
+const listed = 15
+
 func (w *textWriter) ended(title string, all []endedGroup, now time.Time) {
 	if len(all) == 0 {
 		return
 	}
-	const most = 15
 	w.title(title)
 	w.table(func(row func(string, ...any)) {
-		for _, e := range all[:min(len(all), most)] {
+		for _, e := range all[:min(len(all), listed)] {
 			row("%v ago\t%s\t%s\t%v\t%s", seconds(now.Sub(e.Ended)), e.Outcome, e.Name, e.Took, e.Error)
 		}
 	})
-	if len(all) > most {
-		w.line("  … and %d more in the JSON", len(all)-most)
+	if len(all) > listed {
+		w.line("  … and %d more in the JSON", len(all)-listed)
 	}
 }
 
