@@ -75,6 +75,8 @@ var arrows = map[string]arrow{
 	"deadline/httpdeadline/internal/interop": {why: "meets the clients of RPC systems, in a module of its own", any: true},
 	"shutdown/internal/interop":              {why: "meets the servers of gRPC, in a module of its own", any: true},
 
+	"observe/internal/interop": {why: "meets OpenTelemetry's SDK, otelhttp and a browser, in a module of its own", any: true},
+
 	"internal/bench/...": {why: "compares, in a module of its own", any: true},
 	"examples/...":       {why: "is programs, in a module of its own", any: true},
 	"vet/...":            {why: "knows Grove by name only, in a module of its own", other: []string{"golang.org/x/tools"}, alone: true},

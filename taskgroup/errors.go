@@ -119,6 +119,9 @@ type TaskError struct {
 	// Elapsed is how long the task ran. It is zero for a task without a name: reading the clock would cost more than
 	// a small task.
 	Elapsed time.Duration
+	// Observed tells that hooks were told of the failure when it happened; see [WithHooks]. They are not told of that
+	// of a body, which is no task.
+	Observed bool
 }
 
 // Error is the task's name, or its function when it has none, and the error.

@@ -140,7 +140,7 @@ func ExampleGrace() {
 
 func ExampleWithHooks() {
 	ctx := taskgroup.WithHooks(context.Background(), &taskgroup.Hooks{
-		TaskEnded: func(t taskgroup.TaskInfo, err error) { fmt.Println(t.Group, t.Name, err) },
+		TaskEnded: func(_ context.Context, t taskgroup.TaskInfo, err error, _ bool) { fmt.Println(t.Group, t.Name, err) },
 	})
 	_ = taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
 		g.Start(taskgroup.Task{Name: "load", Func: failingTask})

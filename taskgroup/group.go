@@ -83,10 +83,10 @@ func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, op
 	defer g.leaveUnless(&returned)
 	ctx = g.Context()
 	err := body(ctx, g)
-	joined := err != nil && !g.report(ctx, origin{entry: entryOf(body)}, err) // looks into err, which is the body's code
+	joined := err != nil && !g.report(ctx, origin{entry: entryOf(body), body: true}, err) // looks into err, which is the body's code
 	returned = true
 	if joined {
-		return g.lateFailure(origin{entry: entryOf(body)}, err)
+		return g.lateFailure(origin{entry: entryOf(body), body: true}, err)
 	}
 	return g.Wait()
 }

@@ -159,21 +159,30 @@ func (l *loop[E]) run(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
-		if err := l.do(ctx, i, e); err != nil {
-			l.failed(ctx, err)
+		err := l.do(ctx, i, e)
+		if err != nil {
+			err = l.failed(ctx, err)
 		}
 		// Units are held for one item, since others wait for them, too, and who watches wants to see items.
 		if l.g.cfg.limiter != nil || l.g.watch != nil {
 			l.leave()
-			return nil
+			return err
 		}
 	}
 }
 
-// failed is apart from run for the sake of its frame, see Group.work.
+// failed records the failure of an item, before another is taken. It is apart from run for the sake of its frame, see
+// Group.work.
 //
 //go:noinline
-func (l *loop[E]) failed(ctx context.Context, err error) { l.g.report(ctx, l.origin(), err) }
+func (l *loop[E]) failed(ctx context.Context, err error) error {
+	if _, ok := err.(recorded); ok { //nolint:errorlint // never wrapped
+		return err
+	}
+	echo := l.g.isEcho(ctx, err)
+	l.g.record(l.origin(), err, echo)
+	return l.g.watchedFailure(err, echo)
+}
 
 func (l *loop[E]) origin() origin { return origin{entry: l.entry} }
 

@@ -35,7 +35,12 @@ func (g *Group) recordLocked() *outcome {
 // report records that a task, or the body, returned err. It reports whether it could: once somebody has joined the group,
 // what a body comes to is too late for it.
 func (g *Group) report(ctx context.Context, from origin, err error) bool {
-	if !g.isEcho(ctx, err) {
+	return g.record(from, err, g.isEcho(ctx, err))
+}
+
+// record is report when it has been decided whether err is an echo.
+func (g *Group) record(from origin, err error, echo bool) bool {
+	if !echo {
 		return g.fail(from, err)
 	}
 	g.mu.Lock()
@@ -49,7 +54,7 @@ func (g *Group) report(ctx context.Context, from origin, err error) bool {
 
 // fail records a failure, if it can, and cancels the group unless it keeps going.
 func (g *Group) fail(from origin, err error) bool {
-	e := from.failure(err)
+	e := g.failure(from, err)
 	g.mu.Lock()
 	if g.joined {
 		g.mu.Unlock()
@@ -82,6 +87,9 @@ func (g *Group) cancelLocked(cause error) {
 	} else {
 		o.cause = cause
 	}
+	if g.watch != nil {
+		g.watch.canceledLocked()
+	}
 	g.skipQueueLocked()
 }
 
@@ -111,6 +119,9 @@ func (g *Group) cancelError(cause error) *CancelError {
 // settleLocked makes the result out of what was recorded. Nothing runs any more.
 func (g *Group) settleLocked() {
 	parentErr := g.parent.Err()
+	if parentErr != nil && g.watch != nil {
+		g.watch.canceledLocked() // should it not have been noticed
+	}
 	if o := g.outcome; o != nil {
 		if o.cause == nil && parentErr != nil {
 			o.cause, o.parentErr = context.Cause(g.parent), parentErr
@@ -141,7 +152,7 @@ func (g *Group) lateFailure(from origin, err error) error {
 		e = *soFar
 	}
 	if len(e.Tasks) < g.cfg.maxErrors {
-		e.Tasks = append(slices.Clip(e.Tasks), from.failure(err))
+		e.Tasks = append(slices.Clip(e.Tasks), g.failure(from, err))
 	} else {
 		e.Dropped++
 	}

@@ -72,15 +72,23 @@ type contender[T any] struct {
 func (c *contender[T]) run(ctx context.Context) error {
 	value, err := c.f(ctx)
 	if err != nil {
-		c.g.returned(c, err) // before it can become the cause
-		c.failed(err)
-		return nil
+		return c.lost(ctx, err)
 	}
 	c.won(value)
 	return nil
 }
 
-// won deals with the value of a task. It is apart from run for the sake of its frame, see Group.work.
+// lost deals with the failure of a task. Like won it is apart from run for the sake of its frame, see Group.work.
+//
+//go:noinline
+func (c *contender[T]) lost(ctx context.Context, err error) error {
+	echo := c.g.isEcho(ctx, err)
+	c.g.record(c.origin(), err, echo) // before it can become the cause
+	c.failed(err)
+	return c.g.watchedFailure(err, echo)
+}
+
+// won deals with the value of a task.
 //
 //go:noinline
 func (c *contender[T]) won(value T) {

@@ -78,7 +78,9 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 			var zero R
 			r.value = zero
 			if s.g.cfg.keepGoing && !s.g.isEcho(ctx, r.err) {
-				r.err, r.missed = s.origin().failure(r.err), false // it is yielded, so the group does not list it
+				// It is yielded, so the group does not list it.
+				err = s.g.watchedFailure(r.err, false)
+				r.err, r.missed = s.g.failure(s.origin(), r.err), false
 			} else {
 				r.missed = true
 				err = r.err

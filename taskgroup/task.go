@@ -72,11 +72,12 @@ type origin struct {
 	entry uintptr   // of its function, see entryOf
 	name  string    // empty without one
 	start time.Time // zero if the clock was not read
+	body  bool      // it is the body of Run, and no task
 }
 
 // failure is the TaskError for err.
-func (o origin) failure(err error) *TaskError {
-	e := &TaskError{Name: o.name, Err: err}
+func (g *Group) failure(o origin, err error) *TaskError {
+	e := &TaskError{Name: o.name, Err: err, Observed: g.watch != nil && g.watch.hooks != nil && !o.body}
 	e.Func, e.File, e.Line = o.function()
 	if !o.start.IsZero() {
 		e.Elapsed = time.Since(o.start)

@@ -3,6 +3,7 @@ package taskgroup
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/grove-go/grove/internal/stacks"
@@ -11,28 +12,36 @@ import (
 // Hooks observe groups; see [WithHooks]. Any of the functions may be nil. They are called on the goroutine where the thing
 // happens, without locks held, and several at a time; a slow hook slows the group down. Hooks are used by pointer and
 // not changed once they are in a context.
+//
+// The ctx of the other functions is what GroupStarted returned: it has the values that were put there, and ends with the
+// parent of the group.
 type Hooks struct {
 	// GroupStarted is called when a group is made with ctx. The context that it returns, which must be ctx or derived
 	// from it, becomes the parent of the group: a place for a span.
 	GroupStarted func(ctx context.Context, g GroupInfo) context.Context
 	// GroupCanceled is called soon after the group's context was cancelled, on a goroutine of its own for which Wait
 	// waits, unless the group was joined before.
-	GroupCanceled func(g GroupInfo)
+	GroupCanceled func(ctx context.Context, g GroupInfo)
 	// GroupEnded is called when the group has been joined, with what Wait returns or panics with: nil, an *Error, a
 	// *PanicError, or ErrGoexit.
-	GroupEnded func(g GroupInfo, err error)
-	// TaskStarted and TaskEnded are called around each task. err is what it returned, echoes included, a *PanicError at
-	// the moment of the panic, or ErrGoexit. A task that was not started has neither; one that [Future.Await] runs
-	// counts as part of the task that awaits it.
-	TaskStarted func(t TaskInfo)
-	TaskEnded   func(t TaskInfo, err error)
+	GroupEnded func(ctx context.Context, g GroupInfo, err error)
+	// TaskStarted and TaskEnded are called around each task. err is what it returned, a *PanicError at the moment of the
+	// panic, or ErrGoexit; echo tells that err says nothing but that the task was cancelled. A task that was not started
+	// has neither; one that [Future.Await] runs counts as part of the task that awaits it.
+	TaskStarted func(ctx context.Context, t TaskInfo)
+	TaskEnded   func(ctx context.Context, t TaskInfo, err error, echo bool)
 
-	mu    sync.Mutex // guards the tree of live groups: roots and the children of all watches
-	roots map[*watch]struct{}
+	lastID atomic.Uint64
+
+	mu    sync.Mutex  // guards the tree of live groups: roots and the inner lists of all watches
+	roots list[watch] // in the order in which they were made
+	live  int         // in the whole tree
 }
 
 // GroupInfo is a group at one moment.
 type GroupInfo struct {
+	// ID tells the group from all others under the same Hooks, and is what [Hooks.Cancel] wants.
+	ID uint64
 	// Name is the group's name. Func, File and Line tell where it was made.
 	Name       string
 	Func, File string
@@ -40,14 +49,16 @@ type GroupInfo struct {
 	Started    time.Time
 	// Deadline is that of the group's context; zero without one.
 	Deadline time.Time
-	// Cause is why the group's context was cancelled, and Canceled when that was noticed; nil and zero while it was not.
+	// Cause is why the group's context was cancelled, and Canceled when; nil and zero while it was not. The end of the
+	// parent is noticed with a delay. Failure is what failed first; nil while nothing has.
 	Cause    error
 	Canceled time.Time
-	// Queued counts the tasks that wait to be started. Tasks are those that run, oldest first, and Groups the groups
-	// that were made inside them; only [Hooks.Groups] fills in these.
-	Queued int
-	Tasks  []TaskInfo
-	Groups []GroupInfo
+	Failure  *TaskError
+	// Queued counts the tasks that wait to be started, Running those that run. Tasks are the latter, and Groups the
+	// groups that were made inside them; only [Hooks.Groups] fills in these three.
+	Queued, Running int
+	Tasks           []TaskInfo
+	Groups          []GroupInfo
 }
 
 // TaskInfo is a task that was started.
@@ -57,6 +68,9 @@ type TaskInfo struct {
 	Line                    int
 	Background              bool
 	Started                 time.Time
+	// Count is 1. In the trees of [Hooks.Groups], tasks of the same name and function are one TaskInfo: Count is how many
+	// they are, and Started belongs to the oldest of them.
+	Count int
 	// Stack is that of the task's goroutine, followed by those of the goroutines that it has started, in reports of
 	// [Grace]; otherwise nil.
 	Stack []byte
@@ -80,14 +94,6 @@ func WithHooks(ctx context.Context, h *Hooks) context.Context {
 	return context.WithValue(ctx, hooksKey{}, h)
 }
 
-// Groups returns the groups that have been made under h and not joined, as trees. Its cost grows with the number of
-// groups and tasks; groups go on meanwhile, each being held up only while its own tasks are listed.
-func (h *Hooks) Groups() []GroupInfo {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return treesLocked(h.roots)
-}
-
 // Grace reports the tasks that still run when the group was cancelled d ago: once, to report, on a goroutine of its own.
 // They are still waited for, and so is report. A group with Grace reads the clock and asks for the goroutine's number at the
 // start of each task, which costs some microseconds; the stacks are written with all other goroutines stopped.
@@ -104,15 +110,17 @@ func Grace(d time.Duration, report func(Stragglers)) Option {
 type watch struct {
 	g       *Group
 	hooks   *Hooks // nil if only Grace wants to know
+	id      uint64
 	outer   *watch // the group around this one under the same hooks, nil if there is none
 	site    uintptr
 	started time.Time
 	ignore  func() bool // stops the wait for the cancellation
 
-	inner map[*watch]struct{} // guarded by hooks.mu
+	entry link[watch] // in outer.inner or hooks.roots; guarded by hooks.mu, like inner
+	inner list[watch]
 
 	// Guarded by g.mu.
-	tasks    map[*watched]struct{} // those that run
+	tasks    list[watched] // those that run, in the order in which they were started
 	canceled time.Time
 	timer    *time.Timer // of Grace, once cancelled
 
@@ -130,8 +138,10 @@ func newWatch(g *Group) *watch {
 	if hooks == nil && g.cfg.stragglers == nil {
 		return nil
 	}
-	w := &watch{g: g, hooks: hooks, site: callSite(), started: time.Now(), tasks: make(map[*watched]struct{})}
+	w := &watch{g: g, hooks: hooks, site: callSite(), started: time.Now()}
+	w.entry.of = w
 	if hooks != nil {
+		w.id = hooks.lastID.Add(1)
 		if outer, _ := g.parent.Value(watchKey{}).(*watch); outer != nil && outer.hooks == hooks {
 			w.outer = outer
 		}
@@ -139,17 +149,14 @@ func newWatch(g *Group) *watch {
 			g.parent = hooks.GroupStarted(g.parent, w.info())
 		}
 		hooks.mu.Lock()
-		siblings := w.siblingsLocked()
-		if *siblings == nil {
-			*siblings = make(map[*watch]struct{})
-		}
-		(*siblings)[w] = struct{}{}
+		w.siblingsLocked().push(&w.entry)
+		hooks.live++
 		hooks.mu.Unlock()
 	}
 	return w
 }
 
-func (w *watch) siblingsLocked() *map[*watch]struct{} {
+func (w *watch) siblingsLocked() *list[watch] {
 	if w.outer != nil {
 		return &w.outer.inner
 	}
@@ -158,6 +165,13 @@ func (w *watch) siblingsLocked() *map[*watch]struct{} {
 
 // listen waits for the cancellation.
 func (w *watch) listen() { w.ignore = context.AfterFunc(w.g.Context(), w.noticeCanceled) }
+
+// canceledLocked notes when the group was cancelled. The group's mu is held.
+func (w *watch) canceledLocked() {
+	if w.canceled.IsZero() {
+		w.canceled = time.Now()
+	}
+}
 
 func (w *watch) noticeCanceled() {
 	g := w.g
@@ -168,20 +182,23 @@ func (w *watch) noticeCanceled() {
 	}
 	w.told.Add(1)
 	defer w.told.Done()
-	w.canceled = time.Now()
+	w.canceledLocked()
 	if g.cfg.stragglers != nil {
 		w.timer = time.AfterFunc(g.cfg.grace, w.reportStragglers)
 	}
 	g.mu.Unlock()
 	if w.hooks != nil && w.hooks.GroupCanceled != nil {
-		w.hooks.GroupCanceled(w.info())
+		w.hooks.GroupCanceled(g.parent, w.info())
 	}
 }
 
 func (w *watch) reportStragglers() {
 	g := w.g
 	g.mu.Lock()
-	running := w.runningLocked()
+	var running []*watched
+	for t := range w.tasks.all {
+		running = append(running, t)
+	}
 	after := time.Since(w.canceled)
 	if g.joined || len(running) == 0 {
 		g.mu.Unlock()
@@ -220,9 +237,10 @@ func (w *watch) ended(err error) {
 		return
 	}
 	w.hooks.mu.Lock()
-	delete(*w.siblingsLocked(), w)
+	w.siblingsLocked().remove(&w.entry)
+	w.hooks.live--
 	w.hooks.mu.Unlock()
 	if w.hooks.GroupEnded != nil {
-		w.hooks.GroupEnded(w.info(), err)
+		w.hooks.GroupEnded(w.g.parent, w.info(), err)
 	}
 }

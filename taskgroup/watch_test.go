@@ -102,10 +102,18 @@ func (d *diary) hooks() *taskgroup.Hooks {
 			d.note("group %s started", g.Name)
 			return ctx
 		},
-		GroupCanceled: func(g taskgroup.GroupInfo) { d.note("group %s canceled: %v", g.Name, g.Cause) },
-		GroupEnded:    func(g taskgroup.GroupInfo, err error) { d.note("group %s ended: %v", g.Name, short(err)) },
-		TaskStarted:   func(t taskgroup.TaskInfo) { d.note("task %s/%s started", t.Group, t.Name) },
-		TaskEnded:     func(t taskgroup.TaskInfo, err error) { d.note("task %s/%s ended: %v", t.Group, t.Name, short(err)) },
+		GroupCanceled: func(_ context.Context, g taskgroup.GroupInfo) { d.note("group %s canceled: %v", g.Name, g.Cause) },
+		GroupEnded: func(_ context.Context, g taskgroup.GroupInfo, err error) {
+			d.note("group %s ended: %v", g.Name, short(err))
+		},
+		TaskStarted: func(_ context.Context, t taskgroup.TaskInfo) { d.note("task %s/%s started", t.Group, t.Name) },
+		TaskEnded: func(_ context.Context, t taskgroup.TaskInfo, err error, echo bool) {
+			if echo {
+				d.note("task %s/%s canceled: %v", t.Group, t.Name, err)
+			} else {
+				d.note("task %s/%s ended: %v", t.Group, t.Name, short(err))
+			}
+		},
 	}
 }
 
@@ -143,15 +151,15 @@ func TestHooksAreToldOfGroupsAndTasks(t *testing.T) {
 			"group outer canceled: outer canceled: a failed",
 			"group outer ended: outer: bad: a failed (1 canceled)",
 			"group outer started",
-			"task inner/leaf ended: context canceled",
+			"task inner/leaf canceled: context canceled",
 			"task inner/leaf started",
 			"task outer/bad ended: a failed",
 			"task outer/bad started",
-			"task outer/nest ended: inner: outer canceled: a failed (1 canceled)",
+			"task outer/nest canceled: inner: outer canceled: a failed (1 canceled)",
 			"task outer/nest started",
 			"task outer/ok ended: <nil>",
 			"task outer/ok started",
-			"task outer/server ended: context canceled",
+			"task outer/server canceled: context canceled",
 			"task outer/server started",
 		}, d.sorted())
 	})
@@ -160,7 +168,7 @@ func TestHooksAreToldOfGroupsAndTasks(t *testing.T) {
 func TestHookIsToldOfAPanicAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
 		var at time.Duration
-		h := &taskgroup.Hooks{TaskEnded: func(_ taskgroup.TaskInfo, err error) {
+		h := &taskgroup.Hooks{TaskEnded: func(_ context.Context, _ taskgroup.TaskInfo, err error, _ bool) {
 			if err != nil {
 				at = now()
 				require.Equal(t, "boom", short(err))
@@ -234,7 +242,8 @@ func TestGroupsAreListedAsATreeWhileTheyLive(t *testing.T) {
 		outer.Go(after(0, nil))
 		synctest.Wait()
 
-		tree := h.Groups()
+		tree, live := h.Groups(10)
+		require.Equal(t, 2, live)
 		require.Len(t, tree, 1)
 		o := tree[0]
 		require.Equal(t, "outer", o.Name)
@@ -251,7 +260,9 @@ func TestGroupsAreListedAsATreeWhileTheyLive(t *testing.T) {
 		require.Equal(t, "inner", o.Groups[0].Tasks[0].Group)
 
 		require.NoError(t, outer.Stop())
-		require.Empty(t, h.Groups())
+		tree, live = h.Groups(10)
+		require.Empty(t, tree)
+		require.Zero(t, live)
 	})
 }
 

@@ -1,11 +1,8 @@
 package taskgroup
 
 import (
-	"cmp"
 	"context"
-	"maps"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +17,7 @@ type watched struct {
 	background bool
 	started    time.Time // and goroutine: set when it is started
 	goroutine  uint64    // 0 unless Grace wants stacks
+	entry      link[watched]
 }
 
 // observed returns t as the engine is to run it.
@@ -30,6 +28,22 @@ func (g *Group) observed(t runner, background bool) runner {
 	return &watched{runner: t, w: g.watch, background: background}
 }
 
+// recorded is what a runner returns, and only in a group that is watched, if it has seen to its failure itself: the
+// error is there only for those who watch.
+type recorded struct {
+	error
+	echo bool
+}
+
+// watchedFailure is what a runner returns that has seen to err itself.
+func (g *Group) watchedFailure(err error, echo bool) error {
+	if g.watch == nil {
+		return nil
+	}
+	return recorded{err, echo}
+}
+
+// run runs the task. It records its failure, so that whether that is an echo is decided once, and returns nil.
 func (t *watched) run(ctx context.Context) error {
 	run := t.runner.run
 	if c, ok := t.runner.(claimable); ok {
@@ -39,9 +53,8 @@ func (t *watched) run(ctx context.Context) error {
 		run = c.runClaimed
 	}
 	t.begin()
-	err := run(ctx)
-	t.ended(err)
-	return err
+	t.returned(ctx, run(ctx))
+	return nil
 }
 
 // begin is apart from run for the sake of its frame, see Group.work.
@@ -56,12 +69,29 @@ func (t *watched) begin() {
 	if g.cfg.stragglers != nil {
 		t.goroutine = stacks.ID()
 	}
+	t.entry.of = t
 	g.mu.Lock()
-	t.w.tasks[t] = struct{}{}
+	t.w.tasks.push(&t.entry)
 	g.mu.Unlock()
 	if h := t.w.hooks; h != nil && h.TaskStarted != nil {
-		h.TaskStarted(t.info())
+		h.TaskStarted(g.parent, t.info())
 	}
+}
+
+// returned records what the task returned.
+//
+//go:noinline
+func (t *watched) returned(ctx context.Context, err error) {
+	g, echo := t.w.g, false
+	if r, ok := err.(recorded); ok { //nolint:errorlint // never wrapped
+		err, echo = r.error, r.echo
+	} else if err != nil {
+		echo = g.isEcho(ctx, err)
+		if !echo || !t.background { // for a background task, to stop when told is what it is there for
+			g.record(t.origin(), err, echo)
+		}
+	}
+	t.ended(err, echo)
 }
 
 // interrupted implements interruptible.
@@ -69,68 +99,41 @@ func (t *watched) interrupted(err error) bool {
 	inner, ok := t.runner.(interruptible)
 	unaware := !ok || inner.interrupted(err)
 	if err != nil {
-		t.ended(err)
+		t.ended(err, false)
 	}
 	return unaware
 }
 
-//go:noinline
-func (t *watched) ended(err error) {
-	t.w.g.mu.Lock()
-	delete(t.w.tasks, t)
-	t.w.g.mu.Unlock()
+func (t *watched) ended(err error, echo bool) {
+	g := t.w.g
+	g.mu.Lock()
+	t.w.tasks.remove(&t.entry)
+	g.mu.Unlock()
 	if h := t.w.hooks; h != nil && h.TaskEnded != nil {
-		h.TaskEnded(t.info(), err)
+		h.TaskEnded(g.parent, t.info(), err, echo)
 	}
 }
 
 func (t *watched) info() TaskInfo {
 	o := t.origin()
-	i := TaskInfo{Group: t.w.g.cfg.name, Name: o.name, Background: t.background, Started: t.started}
+	i := TaskInfo{Group: t.w.g.cfg.name, Name: o.name, Background: t.background, Started: t.started, Count: 1}
 	i.Func, i.File, i.Line = o.function()
 	return i
-}
-
-// runningLocked returns the tasks that run, oldest first. The group's mu is held.
-func (w *watch) runningLocked() []*watched {
-	return slices.SortedFunc(maps.Keys(w.tasks), func(a, b *watched) int { return a.started.Compare(b.started) })
 }
 
 // info is the group without its tasks and inner groups.
 func (w *watch) info() GroupInfo {
 	g := w.g
-	i := GroupInfo{Name: g.cfg.name, Started: w.started, Cause: context.Cause(g.Context())}
+	i := GroupInfo{ID: w.id, Name: g.cfg.name, Started: w.started, Cause: context.Cause(g.Context())}
 	i.Deadline, _ = g.parent.Deadline()
 	i.Func, i.File, i.Line = describe(w.site)
 	g.mu.Lock()
-	i.Queued, i.Canceled = int(g.queue.len), w.canceled
+	i.Queued, i.Running, i.Canceled = int(g.queue.len), w.tasks.len, w.canceled
+	if o := g.outcome; o != nil && len(o.failures) > 0 {
+		i.Failure = o.failures[0]
+	}
 	g.mu.Unlock()
 	return i
-}
-
-// tree is the group with all that is in it. hooks.mu is held.
-func (w *watch) treeLocked() GroupInfo {
-	i := w.info()
-	w.g.mu.Lock()
-	running := w.runningLocked()
-	w.g.mu.Unlock()
-	for _, t := range running {
-		i.Tasks = append(i.Tasks, t.info())
-	}
-	i.Groups = treesLocked(w.inner)
-	return i
-}
-
-// treesLocked lists groups, oldest first. hooks.mu is held.
-func treesLocked(set map[*watch]struct{}) []GroupInfo {
-	var all []GroupInfo
-	for w := range set {
-		all = append(all, w.treeLocked())
-	}
-	slices.SortFunc(all, func(a, b GroupInfo) int {
-		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Line, b.Line))
-	})
-	return all
 }
 
 const packagePath = "github.com/grove-go/grove/taskgroup."

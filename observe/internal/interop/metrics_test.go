@@ -1,0 +1,154 @@
+package interop_test
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/grove-go/grove/observe"
+)
+
+// row is an instrument as the table in the docs has it.
+func row(m metricdata.Metrics) string {
+	var kind string
+	keys := map[attribute.Key]bool{}
+	note := func(set attribute.Set) {
+		for _, kv := range set.ToSlice() {
+			keys[kv.Key] = true
+		}
+	}
+	switch data := m.Data.(type) {
+	case metricdata.Sum[int64]:
+		kind = "up-down counter"
+		if data.IsMonotonic {
+			kind = "counter"
+		}
+		for _, p := range data.DataPoints {
+			note(p.Attributes)
+		}
+	case metricdata.Gauge[int64]:
+		kind = "gauge"
+		for _, p := range data.DataPoints {
+			note(p.Attributes)
+		}
+	case metricdata.Gauge[float64]:
+		kind = "gauge"
+		for _, p := range data.DataPoints {
+			note(p.Attributes)
+		}
+	case metricdata.Histogram[float64]:
+		kind = "histogram"
+		for _, p := range data.DataPoints {
+			note(p.Attributes)
+		}
+	default:
+		kind = fmt.Sprintf("%T", data)
+	}
+	var attributes []string
+	for _, k := range slices.SortedFunc(maps.Keys(keys), cmp.Compare[attribute.Key]) {
+		attributes = append(attributes, "`"+string(k)+"`")
+	}
+	return fmt.Sprintf("| `%s` | %s | `%s` | %s | %s |", m.Name, kind, m.Unit, strings.Join(attributes, ", "), m.Description)
+}
+
+func TestEveryInstrumentStandsInTheDocs(t *testing.T) {
+	reader := metric.NewManualReader()
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
+	o := newObserver(t, observe.Config{MeterProvider: provider})
+	history(t, o)
+	var got metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &got))
+	require.NoError(t, provider.Shutdown(t.Context()))
+	require.Len(t, got.ScopeMetrics, 1)
+	require.Equal(t, "github.com/grove-go/grove/observe", got.ScopeMetrics[0].Scope.Name)
+	var rows []string
+	for _, m := range got.ScopeMetrics[0].Metrics {
+		rows = append(rows, row(m))
+	}
+	slices.Sort(rows)
+
+	docs, err := os.ReadFile("../../../docs/observe.md")
+	require.NoError(t, err)
+	var documented []string
+	for line := range strings.Lines(string(docs)) {
+		if strings.HasPrefix(line, "| `grove.") {
+			documented = append(documented, strings.TrimSpace(line))
+		}
+	}
+	slices.Sort(documented)
+	require.Equal(t, strings.Join(documented, "\n"), strings.Join(rows, "\n"))
+}
+
+func TestPrometheusScrapesTheMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
+	require.NoError(t, err)
+	provider := metric.NewMeterProvider(metric.WithReader(exporter))
+	o := newObserver(t, observe.Config{MeterProvider: provider})
+	history(t, o)
+	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError}))
+	defer server.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+	require.NoError(t, err)
+	resp, err := server.Client().Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode, string(body))
+	require.NoError(t, provider.Shutdown(t.Context()))
+	for _, series := range []string{
+		`grove_taskgroup_tasks_total{grove_group_name="page",grove_outcome="error",`,
+		`grove_taskgroup_tasks_total{grove_group_name="page",grove_outcome="canceled",`,
+		`grove_taskgroup_cancel_latency_seconds_count{grove_group_name="page",`,
+		`grove_executor_abandoned{grove_executor_name="db",`,
+		`grove_executor_rejected_total{grove_executor_name="db",grove_reason="queue_full",`,
+		`grove_executor_queue_wait_seconds_bucket{grove_executor_name="db",`,
+		`grove_looplag_delay_p99_seconds{grove_probe="net",`,
+		`grove_looplag_throttled_ratio{`,
+		`grove_shutdown_component_duration_seconds_sum{grove_component="cache",grove_hook="Stop",grove_outcome="ok",grove_phase="Resources",`,
+		`grove_panics_total{grove_source="task",`,
+		`grove_lints{grove_lint="abandoned",`,
+	} {
+		require.Contains(t, string(body), series)
+	}
+}
+
+func TestNamesThatAreMadeUpDoNotFillTheMemory(t *testing.T) {
+	reader := metric.NewManualReader()
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
+	o := newObserver(t, observe.Config{MeterProvider: provider})
+	for i := range 1000 {
+		runNamed(t, o, fmt.Sprint("user-", i))
+	}
+	var got metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &got))
+	require.NoError(t, provider.Shutdown(t.Context()))
+	for _, m := range got.ScopeMetrics[0].Metrics {
+		if sum, ok := m.Data.(metricdata.Sum[int64]); ok && m.Name == "grove.taskgroup.tasks" {
+			require.Len(t, sum.DataPoints, 201)
+			total := int64(0)
+			for _, p := range sum.DataPoints {
+				total += p.Value
+			}
+			require.Equal(t, int64(1000), total)
+			return
+		}
+	}
+	require.Fail(t, "no tasks were counted")
+}

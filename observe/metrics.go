@@ -1,0 +1,271 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/grove-go/grove/looplag"
+)
+
+// The keys of all attributes of metrics.
+const (
+	keyGroup     = attribute.Key("grove.group.name")
+	keyOutcome   = attribute.Key("grove.outcome")
+	keyExecutor  = attribute.Key("grove.executor.name")
+	keyReason    = attribute.Key("grove.reason")
+	keyProbe     = attribute.Key("grove.probe")
+	keyCause     = attribute.Key("grove.cause")
+	keyLoop      = attribute.Key("grove.loop.name")
+	keyPhase     = attribute.Key("grove.phase")
+	keyComponent = attribute.Key("grove.component")
+	keyHook      = attribute.Key("grove.hook")
+	keySource    = attribute.Key("grove.source")
+	keyLint      = attribute.Key("grove.lint")
+)
+
+// instruments are all instruments. Histograms are recorded where something ends; everything else is read from atomics and
+// snapshots when somebody collects, so that nobody waits for a collector.
+type instruments struct {
+	taskDuration, cancelLatency        metric.Float64Histogram
+	queueWait, runDuration             metric.Float64Histogram
+	phaseDuration, componentDuration   metric.Float64Histogram
+	groups, active                     metric.Int64ObservableUpDownCounter
+	tasks, panicCount                  metric.Int64ObservableCounter
+	workers, workersMax                metric.Int64ObservableUpDownCounter
+	queueLength, abandoned             metric.Int64ObservableUpDownCounter
+	rejected, stalls, turns, lateTurns metric.Int64ObservableCounter
+	delay                              [len(quantiles)]metric.Float64ObservableGauge
+	overdue, runQueue, loopBusy        metric.Float64ObservableGauge
+	throttled                          metric.Float64ObservableGauge
+	lints                              metric.Int64ObservableGauge
+}
+
+// quantiles are those of a looplag.Dist that have a metric of their own: a gauge can be plotted without knowing how it
+// came about, and a distribution over a window cannot be added up.
+var quantiles = [...]struct {
+	name, text string
+	of         func(looplag.Dist) float64
+}{
+	{"p50", "Median", func(d looplag.Dist) float64 { return d.P50.Seconds() }},
+	{"p90", "90th percentile", func(d looplag.Dist) float64 { return d.P90.Seconds() }},
+	{"p99", "99th percentile", func(d looplag.Dist) float64 { return d.P99.Seconds() }},
+	{"max", "Maximum", func(d looplag.Dist) float64 { return d.Max.Seconds() }},
+}
+
+// buckets are for durations of work: from what one wants to be fast to what one cannot wait for.
+var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+
+// maker makes instruments and collects the errors.
+type maker struct {
+	metric.Meter
+	observables []metric.Observable
+	errs        []error
+}
+
+func made[I any](m *maker, i I, err error) I {
+	if err != nil {
+		m.errs = append(m.errs, err)
+		return i
+	}
+	if o, ok := any(i).(metric.Observable); ok {
+		m.observables = append(m.observables, o)
+	}
+	return i
+}
+
+func (m *maker) seconds(name, text string) metric.Float64Histogram {
+	i, err := m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(text),
+		metric.WithExplicitBucketBoundaries(buckets...))
+	return made(m, i, err)
+}
+
+func (m *maker) number(name, unit, text string) metric.Int64ObservableUpDownCounter {
+	i, err := m.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
+	return made(m, i, err)
+}
+
+func (m *maker) total(name, unit, text string) metric.Int64ObservableCounter {
+	i, err := m.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
+	return made(m, i, err)
+}
+
+func (m *maker) gauge(name, unit, text string) metric.Float64ObservableGauge {
+	i, err := m.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(text))
+	return made(m, i, err)
+}
+
+// instrument makes all instruments.
+func (o *Observer) instrument(meter metric.Meter) error {
+	m := &maker{Meter: meter}
+	i := &o.instruments
+
+	i.groups = m.number("grove.taskgroup.groups", "{group}", "Groups that have not been joined.")
+	i.active = m.number("grove.taskgroup.active", "{task}", "Tasks that run.")
+	i.tasks = m.total("grove.taskgroup.tasks", "{task}", "Tasks that have ended.")
+	i.taskDuration = m.seconds("grove.taskgroup.task.duration", "How long tasks ran.")
+	i.cancelLatency = m.seconds("grove.taskgroup.cancel.latency",
+		"Time from the cancellation of a group to the end of its last task.")
+
+	i.workers = m.number("grove.executor.workers", "{worker}", "Slots that are taken.")
+	i.workersMax = m.number("grove.executor.workers.max", "{worker}", "Slots that there are.")
+	i.queueLength = m.number("grove.executor.queue.length", "{call}", "Calls that wait for a slot.")
+	i.queueWait = m.seconds("grove.executor.queue.wait", "Time until a call was started.")
+	i.runDuration = m.seconds("grove.executor.run.duration", "How long calls ran, for their callers.")
+	i.rejected = m.total("grove.executor.rejected", "{call}", "Calls that were not started.")
+	i.abandoned = m.number("grove.executor.abandoned", "{call}", "Calls that run although their callers have left.")
+
+	for q, what := range quantiles {
+		i.delay[q] = m.gauge("grove.looplag.delay."+what.name, "s", what.text+" of the delay, over the probe's window.")
+	}
+	i.overdue = m.gauge("grove.looplag.overdue", "s", "How late the probe is at this moment.")
+	i.runQueue = m.gauge("grove.looplag.runqueue.length", "{goroutine}", "Mean number of goroutines that wait for a processor.")
+	i.stalls = m.total("grove.looplag.stalls", "{stall}", "Times that lag has exceeded its bounds.")
+	i.throttled = m.gauge("grove.looplag.throttled.ratio", "1", "Share of the quota's periods in which the process was held back.")
+	i.turns = m.total("grove.looplag.loop.turns", "{turn}", "Turns of a watched loop.")
+	i.lateTurns = m.total("grove.looplag.loop.turns.late", "{turn}", "Turns that took longer than the loop's limit.")
+	i.loopBusy = m.gauge("grove.looplag.loop.busy", "s", "For how long the loop's present turn has lasted.")
+
+	i.phaseDuration = m.seconds("grove.shutdown.duration", "How long a phase of the stop lasted.")
+	i.componentDuration = m.seconds("grove.shutdown.component.duration", "How long a component took to start, or to do its part of the stop.")
+
+	i.panicCount = m.total("grove.panics", "{panic}", "Panics that were recovered, each counted where it began.")
+	lints, err := m.Int64ObservableGauge("grove.lints", metric.WithUnit("{lint}"), metric.WithDescription("What looks wrong, see the live page."))
+	i.lints = made(m, lints, err)
+
+	if len(m.errs) > 0 {
+		return errors.Join(m.errs...)
+	}
+	_, err = m.RegisterCallback(o.collect, m.observables...)
+	return err
+}
+
+// collect is called when somebody collects.
+func (o *Observer) collect(_ context.Context, to metric.Observer) error {
+	for s := range o.series.all {
+		to.ObserveInt64(o.groups, s.groups.Load(), s.named)
+		to.ObserveInt64(o.active, s.tasks.Load(), s.named)
+		for i := range s.ended {
+			if n := s.ended[i].Load(); n > 0 {
+				to.ObserveInt64(o.tasks, n, s.set[i])
+			}
+		}
+	}
+	executors, probe, _ := o.registered()
+	for _, p := range executors {
+		stats := p.Stats()
+		to.ObserveInt64(o.workers, int64(stats.Running), p.named)
+		to.ObserveInt64(o.workersMax, int64(stats.Workers), p.named)
+		to.ObserveInt64(o.queueLength, int64(stats.Queued), p.named)
+		to.ObserveInt64(o.abandoned, int64(stats.Abandoned), p.named)
+		for i := range p.refused {
+			if n := p.refused[i].Load(); n > 0 {
+				to.ObserveInt64(o.rejected, n, p.reason[i])
+			}
+		}
+	}
+	if probe != nil {
+		o.collectLag(probe, to)
+	}
+	for i := range o.panics {
+		to.ObserveInt64(o.panicCount, o.panics[i].Load(), metric.WithAttributes(keySource.String(source(i).String())))
+	}
+	for _, l := range o.clock.current() {
+		to.ObserveInt64(o.lints, 1, metric.WithAttributes(keyLint.String(l.Code)))
+	}
+	return nil
+}
+
+func (o *Observer) collectLag(probe *looplag.Probe, to metric.Observer) {
+	s := probe.Snapshot()
+	for _, d := range []struct {
+		probe string
+		looplag.Dist
+	}{{"timer", s.Timer}, {"net", s.Net}, {"sched", s.Sched}} {
+		if d.OK {
+			for q, what := range quantiles {
+				to.ObserveFloat64(o.delay[q], what.of(d.Dist), metric.WithAttributes(keyProbe.String(d.probe)))
+			}
+		}
+	}
+	to.ObserveFloat64(o.overdue, s.Overdue.Seconds())
+	if s.RunQueue >= 0 {
+		to.ObserveFloat64(o.runQueue, s.RunQueue)
+	}
+	if s.CPU.OK {
+		to.ObserveFloat64(o.throttled, throttledRatio(s.CPU))
+	}
+	for c := range o.clock.stalls {
+		if n := o.clock.stalls[c].Load(); n > 0 {
+			to.ObserveInt64(o.stalls, n, metric.WithAttributes(keyCause.String(looplag.Cause(c).String())))
+		}
+	}
+	for _, l := range probe.Loops() {
+		name := metric.WithAttributes(keyLoop.String(l.Name))
+		to.ObserveInt64(o.turns, int64(l.Turns), name)
+		to.ObserveInt64(o.lateTurns, int64(l.Late), name)
+		to.ObserveFloat64(o.loopBusy, l.Busy.Seconds(), name)
+	}
+}
+
+func throttledRatio(c looplag.CPU) float64 {
+	return float64(c.ThrottledPeriods) / max(1, float64(c.Periods))
+}
+
+type count = atomic.Int64
+
+// work counts the work of one name, and has the sets of attributes that it is recorded with.
+type work struct {
+	named metric.MeasurementOption
+	set   [outcomes]metric.MeasurementOption
+	// record is set in the form that histograms take without an allocation.
+	record [outcomes][]metric.RecordOption
+
+	groups, tasks count // live
+	ended         [outcomes]count
+}
+
+func newWork(key attribute.Key, name string) *work {
+	w := &work{named: metric.WithAttributeSet(attribute.NewSet(key.String(name)))}
+	for i := range w.set {
+		w.set[i] = metric.WithAttributeSet(attribute.NewSet(key.String(name), keyOutcome.String(outcome(i).String())))
+		w.record[i] = []metric.RecordOption{w.set[i]}
+	}
+	return w
+}
+
+// series has the work of the groups, by their names. There are at most maxNames of them: a program that makes up names as
+// it goes must not fill the memory, neither its own nor that of who stores its metrics.
+type series struct {
+	byName sync.Map // of string to *work
+	n      atomic.Int32
+}
+
+const (
+	maxNames   = 200
+	otherNames = "_OTHER"
+)
+
+func (s *series) of(name string) *work {
+	if w, ok := s.byName.Load(name); ok {
+		return w.(*work) //nolint:forcetypeassert // nothing else is in there
+	}
+	if name != otherNames && s.n.Add(1) > maxNames {
+		s.n.Add(-1)
+		return s.of(otherNames)
+	}
+	w, there := s.byName.LoadOrStore(name, newWork(keyGroup, name))
+	if there && name != otherNames {
+		s.n.Add(-1)
+	}
+	return w.(*work) //nolint:forcetypeassert // nothing else is in there
+}
+
+// all yields the work of every name.
+func (s *series) all(yield func(*work) bool) {
+	s.byName.Range(func(_, w any) bool { return yield(w.(*work)) }) //nolint:forcetypeassert // nothing else is in there
+}

@@ -1,0 +1,186 @@
+package taskgroup_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grove-go/grove/taskgroup"
+)
+
+func TestTasksOfTheSameFunctionAreOneInATree(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		h := new(taskgroup.Hooks)
+		g := taskgroup.New(taskgroup.WithHooks(ctx, h))
+		start := time.Now()
+		for range 1000 {
+			g.Go(untilDone)
+		}
+		synctest.Wait()
+		time.Sleep(ms)
+		g.Go(untilDone)
+		g.Start(taskgroup.Task{Name: "named", Func: untilDone})
+		synctest.Wait()
+		g.Start(taskgroup.Task{Name: "named", Func: untilDone, Background: true})
+		synctest.Wait()
+
+		tree, _ := h.Groups(3)
+		require.Equal(t, 1003, tree[0].Running)
+		require.Len(t, tree[0].Tasks, 3)
+		require.Contains(t, tree[0].Tasks[0].Func, "untilDone")
+		require.Equal(t, 1001, tree[0].Tasks[0].Count)
+		require.Equal(t, start, tree[0].Tasks[0].Started)
+		require.Equal(t, "named", tree[0].Tasks[1].Name)
+		require.Equal(t, 1, tree[0].Tasks[1].Count)
+		require.True(t, tree[0].Tasks[2].Background)
+
+		tree, _ = h.Groups(1)
+		require.Len(t, tree[0].Tasks, 1)
+		require.Equal(t, 1003, tree[0].Running)
+		require.NoError(t, g.Stop())
+	})
+}
+
+func names(trees []taskgroup.GroupInfo) (all []string) {
+	for _, g := range trees {
+		all = append(append(all, g.Name), names(g.Groups)...)
+	}
+	return all
+}
+
+func TestNoMoreGroupsAreListedThanWereAskedFor(t *testing.T) {
+	h := new(taskgroup.Hooks)
+	ctx := taskgroup.WithHooks(t.Context(), h)
+	begin := func(ctx context.Context, name string) *taskgroup.Group {
+		g := taskgroup.New(ctx, taskgroup.Name(name))
+		t.Cleanup(func() { require.NoError(t, g.Stop()) })
+		return g
+	}
+	a := begin(ctx, "a")
+	begin(a.Context(), "a1")
+	a2 := begin(a.Context(), "a2")
+	begin(a2.Context(), "a21")
+	begin(ctx, "b")
+	all := []string{"a", "a1", "a2", "a21", "b"}
+	for limit := range 7 {
+		trees, live := h.Groups(limit)
+		require.Equal(t, 5, live)
+		require.Equal(t, all[:min(limit, 5)], append([]string{}, names(trees)...))
+	}
+}
+
+func TestHooksCancelAGroupByItsID(t *testing.T) {
+	h := new(taskgroup.Hooks)
+	outer := taskgroup.New(taskgroup.WithHooks(t.Context(), h), taskgroup.Name("outer"))
+	inner := taskgroup.New(outer.Context(), taskgroup.Name("inner"))
+	inner.Go(untilDone)
+	trees, _ := h.Groups(2)
+	id := trees[0].Groups[0].ID
+
+	require.False(t, h.Cancel(id+100, errA))
+	require.NoError(t, inner.Context().Err())
+	require.True(t, h.Cancel(id, errA))
+	require.ErrorIs(t, inner.Wait(), errA)
+	require.False(t, h.Cancel(id, errA))
+	require.NoError(t, outer.Context().Err())
+	require.NoError(t, outer.Stop())
+}
+
+func TestGroupEndedKnowsWhenTheGroupWasCanceledAndWhatFailed(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		var infos []taskgroup.GroupInfo
+		h := &taskgroup.Hooks{GroupEnded: func(_ context.Context, g taskgroup.GroupInfo, _ error) { infos = append(infos, g) }}
+		ctx = taskgroup.WithHooks(ctx, h)
+		start := time.Now()
+
+		g := taskgroup.New(ctx)
+		g.Start(taskgroup.Task{Name: "bad", Func: after(ms, errA)})
+		g.Go(stuck)
+		require.ErrorIs(t, g.Wait(), errA)
+
+		g = taskgroup.New(ctx)
+		g.Go(after(0, nil))
+		require.NoError(t, g.Wait())
+
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		require.NoError(t, taskgroup.New(ended).Wait())
+
+		require.Equal(t, start.Add(ms), infos[0].Canceled)
+		require.Equal(t, "bad", infos[0].Failure.Name)
+		require.ErrorIs(t, infos[0].Cause, errA)
+		require.Zero(t, infos[1].Canceled)
+		require.NoError(t, infos[1].Cause)
+		require.Nil(t, infos[1].Failure)
+		require.Equal(t, time.Now(), infos[2].Canceled)
+		require.ErrorIs(t, infos[2].Cause, context.Canceled)
+	})
+}
+
+func TestHooksAreToldOfTheFailuresOfLoopsAndRaces(t *testing.T) {
+	fail := func(context.Context, int) (int, error) { return 0, errA }
+	items := slices.Values([]int{1, 2})
+	drain := func(results iter.Seq2[int, error]) (err error) {
+		for _, e := range results {
+			err = errors.Join(err, e)
+		}
+		return err
+	}
+	for name, c := range map[string]struct {
+		run      func(ctx context.Context) error
+		failures int
+	}{
+		"ForEach": {func(ctx context.Context) error {
+			return taskgroup.ForEach(ctx, 1, items, func(context.Context, int) error { return errA })
+		}, 1},
+		"Map": {func(ctx context.Context) error {
+			_, err := taskgroup.Map(ctx, 1, []int{1, 2}, fail, taskgroup.KeepGoing())
+			return err
+		}, 2},
+		"Stream": {func(ctx context.Context) error { return drain(taskgroup.Stream(ctx, 1, items, fail)) }, 1},
+		"Ordered": {func(ctx context.Context) error {
+			return drain(taskgroup.Ordered(ctx, 1, items, fail, taskgroup.KeepGoing()))
+		}, 2},
+		"First": {func(ctx context.Context) error {
+			f := func(context.Context) (int, error) { return 0, errA }
+			_, err := taskgroup.First(ctx, []func(context.Context) (int, error){f, f})
+			return err
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d diary
+			err := c.run(taskgroup.WithHooks(t.Context(), d.hooks()))
+			require.ErrorIs(t, err, errA)
+			failed := slices.DeleteFunc(d.sorted(), func(line string) bool { return line != "task / ended: a failed" })
+			require.Len(t, failed, c.failures)
+			e, ok := errors.AsType[*taskgroup.TaskError](err)
+			require.True(t, ok)
+			require.True(t, e.Observed)
+		})
+	}
+}
+
+func TestFailuresTellWhetherHooksKnowOfThem(t *testing.T) {
+	run := func(ctx context.Context) *taskgroup.Error {
+		err := taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
+			g.Go(after(0, errA))
+			return errB
+		}, taskgroup.KeepGoing())
+		var e *taskgroup.Error
+		require.ErrorAs(t, err, &e)
+		require.Len(t, e.Tasks, 2)
+		return e
+	}
+	for _, e := range run(t.Context()).Tasks {
+		require.False(t, e.Observed)
+	}
+	for _, e := range run(taskgroup.WithHooks(t.Context(), new(taskgroup.Hooks))).Tasks {
+		require.Equal(t, errors.Is(e, errA), e.Observed, "the body is no task")
+	}
+}
