@@ -63,6 +63,9 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err := flag.Set("test.benchtime", *benchtime); err != nil {
 		return fmt.Errorf("-benchtime=%s: %w", *benchtime, err)
 	}
+	if err := flag.CommandLine.Parse(nil); err != nil { // cases ask for -short, which is to be parsed before
+		return err
+	}
 
 	var cases []bench.Case
 	for _, c := range bench.Cases() {
