@@ -78,7 +78,7 @@
 //
 // Tasks are run by workers, which are goroutines that take one task after the other from a queue: a burst of short tasks
 // is run by a few goroutines, whose stacks have grown, and a group of tasks that block by one goroutine each. A
-// group costs three allocations and a task none but its closure. The context with a Done channel is made when it is
+// group costs two allocations and a task none but its closure. The context with a Done channel is made when it is
 // first asked for. internal/bench compares groups with their peers; the results are in the README.
 //
 // The price is paid when the processors are saturated by other goroutines: the scheduler shares them out by

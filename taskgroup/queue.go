@@ -12,40 +12,36 @@ type chunk struct {
 // queue is a FIFO of tasks. Its first few lie inside it, so that a small group allocates none.
 //
 // Invariant: the tasks in order are few[fewHead:fewTail], then those from head.tasks[headIndex] to
-// tail.tasks[tailIndex-1] along next. few is filled only while no chunk is in use.
+// tail.tasks[tailIndex-1] along next. few is filled only while there are no others. A chunk that was emptied is kept behind
+// tail, if there is none, so that a queue that stays short does not allocate.
 type queue struct {
-	few                  [4]runner
+	few                  [3]runner
 	fewHead, fewTail     uint8
 	headIndex, tailIndex uint8
 	len                  int32
 	head, tail           *chunk
-	spare                *chunk // one emptied chunk, kept so that a queue that stays short does not allocate
 }
 
 func (q *queue) push(t runner) {
+	others := q.len > int32(q.fewTail-q.fewHead)
 	q.len++
-	if q.head == nil {
-		if int(q.fewTail) < len(q.few) {
-			q.few[q.fewTail] = t
-			q.fewTail++
-			return
+	if !others && int(q.fewTail) < len(q.few) {
+		q.few[q.fewTail] = t
+		q.fewTail++
+		return
+	}
+	switch {
+	case q.tail == nil:
+		q.tail = new(chunk)
+		q.head = q.tail
+	case q.tailIndex == chunkSize:
+		if q.tail.next == nil {
+			q.tail.next = new(chunk)
 		}
-		q.head = q.newChunk()
-		q.tail, q.headIndex, q.tailIndex = q.head, 0, 0
-	} else if q.tailIndex == chunkSize {
-		q.tail.next = q.newChunk()
 		q.tail, q.tailIndex = q.tail.next, 0
 	}
 	q.tail.tasks[q.tailIndex] = t
 	q.tailIndex++
-}
-
-func (q *queue) newChunk() *chunk {
-	if c := q.spare; c != nil {
-		q.spare = nil
-		return c
-	}
-	return new(chunk)
 }
 
 // pop removes the oldest task; the queue must not be empty. What it leaves behind is cleared: a task's closure must
@@ -64,11 +60,13 @@ func (q *queue) pop() (t runner) {
 	t, c.tasks[q.headIndex] = c.tasks[q.headIndex], nil
 	q.headIndex++
 	switch {
-	case q.len == 0:
-		q.head, q.tail, q.spare = nil, nil, c
+	case q.len == 0: // so c is tail
+		q.headIndex, q.tailIndex = 0, 0
 	case q.headIndex == chunkSize:
 		q.head, q.headIndex = c.next, 0
-		c.next, q.spare = nil, c
+		if c.next = nil; q.tail.next == nil {
+			q.tail.next = c
+		}
 	}
 	return t
 }
