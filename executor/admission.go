@@ -10,7 +10,7 @@ func (p *Pool) take(ctx context.Context, fn any, o CallOption, nested bool) (c *
 	if o.inline {
 		first = begun(p.now(), awaited)
 	}
-	p.lock()
+	p.mu.Lock()
 	if p.free == nil {
 		p.free = p.returned.Swap(nil)
 	}
@@ -65,7 +65,7 @@ func (p *Pool) vacate(c *call, err error) {
 	}
 	x.end()
 	c.refill()
-	p.lock()
+	p.mu.Lock()
 	p.inline.remove(c)
 	next := p.finishLocked(c)
 	c.clear()
@@ -94,7 +94,7 @@ func (p *Pool) admit(c *call, up *scope, noWait bool) (w *worker, started bool, 
 	if up != nil {
 		own = c.ctx.open()
 	}
-	p.lock()
+	p.mu.Lock()
 	defer p.unlock()
 	// A call that is over, whose ctx is still used by what it left behind, has no slot to run in. One around it may.
 	for up != nil && up.overLocked() {
@@ -190,18 +190,6 @@ func (p *Pool) refuseLocked(c *call, err error, count *uint64) {
 
 // shedLocked is refuseLocked with ErrShed.
 func (p *Pool) shedLocked(c *call) { p.refuseLocked(c, ErrShed, &p.refused.Shed) }
-
-// lock takes p.mu where calls come and go. It tries for some time before it goes to sleep, for which sync.Mutex does not
-// care while other goroutines are runnable: to sleep with a slot would make others wait that find none free, and from
-// then on each waits for the one before it. The sections are short, so that the time is about that of a few of them.
-func (p *Pool) lock() {
-	for range 30 {
-		if p.mu.TryLock() {
-			return
-		}
-	}
-	p.mu.Lock()
-}
 
 // unlock gives p.mu back and tells those calls their fate that were refused meanwhile.
 func (p *Pool) unlock() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/grove-go/grove/executor"
+	"github.com/grove-go/grove/looplag"
 )
 
 // hold fills the only slot of a pool until the returned function is called.
@@ -184,19 +185,19 @@ func ExampleLimiter() {
 	// 2
 }
 
-// steady is a scheduler that is not late. looplag's Probe tells of the real one.
-type steady struct{}
-
-func (steady) Overdue() time.Duration { return 0 }
-
 // Work in the background that makes room when goroutines that serve requests have to wait for a processor.
 func ExampleSchedLatency() {
+	probe := looplag.New(looplag.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go probe.Run(ctx)
+
 	pool, _ := executor.New(executor.Config{
 		Name: "reports", Workers: 8, Queue: 1000,
-		Limiter: executor.SchedLatency(steady{}, time.Millisecond),
+		Limiter: executor.SchedLatency(probe, time.Millisecond),
 	})
 	defer pool.Close()
-	n, err := executor.Do(context.Background(), pool, func(context.Context) (int, error) { return 1, nil })
-	fmt.Println(n, err, pool.Stats().Limit)
-	// Output: 1 <nil> 8
+	n, err := executor.Do(ctx, pool, func(context.Context) (int, error) { return 1, nil })
+	fmt.Println(n, err)
+	// Output: 1 <nil>
 }

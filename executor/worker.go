@@ -106,7 +106,7 @@ func (w *worker) finish(c *call) (next *call) {
 	p := w.pool
 	c.ctx.end()
 	p.measure(c)
-	p.lock()
+	p.mu.Lock()
 	next = p.finishLocked(c)
 	granted := next
 	if next == nil || next.inline {
