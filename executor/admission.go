@@ -87,7 +87,7 @@ func (p *Pool) drop(c *call) {
 // admit gives c a place to run in or to wait in, or returns the error with which it is refused. A call nested in up
 // runs in up's slot. w is to be woken if it is not nil.
 func (p *Pool) admit(c *call, up *scope, noWait bool) (w *worker, started bool, err error) {
-	if p.workers == 0 {
+	if p.slot.pool == nil {
 		panic("executor: Pool not made by New")
 	}
 	var own *scope

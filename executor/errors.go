@@ -13,7 +13,8 @@ import (
 // elsewhere, repeats nothing. A call whose ctx ended before its turn gets it together with the ctx's cause.
 var ErrNotStarted = errors.New("executor: call not started")
 
-// ErrQueueFull is returned at once when no slot is free and no more calls may wait, or when [NoWait] forbids it.
+// ErrQueueFull is returned at once when there is no free slot for a call and no more calls may wait, or when [NoWait]
+// forbids it.
 // It matches [ErrNotStarted].
 var ErrQueueFull error = refusal("executor: queue full")
 

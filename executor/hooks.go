@@ -92,7 +92,7 @@ func (c *call) info(p *Pool) (info CallInfo, started bool) {
 	default:
 		info.Run = c.returned - w.started()
 	}
-	info.Wait = w.started() - c.came
+	info.Wait = max(0, w.started()-c.came) // an inline call that starts at once has started before
 	return info, true
 }
 

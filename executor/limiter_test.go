@@ -3,7 +3,10 @@ package executor_test
 import (
 	"context"
 	"math"
+	"runtime"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,4 +217,67 @@ func TestLimitersWithoutATargetPanic(t *testing.T) {
 	require.PanicsWithValue(t, "executor: SchedLatency called with target 0s, want more than 0", func() {
 		executor.SchedLatency(nil, 0)
 	})
+}
+
+func TestConcurrentCallsKeepAllLimits(t *testing.T) {
+	const workers, perKey, callers, calls = 5, 2, 16, 300
+	var ended, refused atomic.Int64
+	p := newPool(t, executor.Config{
+		Workers: workers, Queue: 8, PerKey: perKey, MaxWait: time.Millisecond,
+		Overload: &executor.CoDel{Target: 50 * time.Microsecond, Interval: 200 * time.Microsecond},
+		Limiter:  executor.Gradient(), StuckAfter: 500 * time.Microsecond, OnStuck: func(executor.Running) {},
+		Hooks: &executor.Hooks{
+			CallEnded:   func(context.Context, executor.CallInfo, error) { ended.Add(1) },
+			CallRefused: func(context.Context, executor.CallInfo, error) { refused.Add(1) },
+		},
+	})
+	var running [4]atomic.Int64 // by key, the first without one
+	var all, started atomic.Int64
+	var tooMany atomic.Bool
+	var group sync.WaitGroup
+	for i := range callers {
+		group.Go(func() {
+			for n := range calls {
+				key := (i + n) % len(running)
+				opts := []executor.CallOption{executor.Priority(executor.Level(n%3 - 1))}
+				if key > 0 {
+					opts = append(opts, executor.Key(strconv.Itoa(key)))
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n%7)*time.Millisecond)
+				f := func(context.Context) (int, error) {
+					started.Add(1)
+					if all.Add(1) > workers || running[key].Add(1) > perKey && key > 0 {
+						tooMany.Store(true)
+					}
+					runtime.Gosched()
+					all.Add(-1)
+					running[key].Add(-1)
+					return 0, nil
+				}
+				switch n % 5 {
+				case 0:
+					_, _ = executor.Do(ctx, p, f, append(opts, executor.Inline())...)
+				case 1:
+					_, _ = executor.Submit(ctx, p, f, opts...).Await(t.Context())
+				case 2:
+					_, _ = executor.Do(ctx, p, func(ctx context.Context) (int, error) {
+						return executor.Do(ctx, p, func(context.Context) (int, error) { panic(errCause) })
+					}, opts...)
+				default:
+					_, _ = executor.Do(ctx, p, f, opts...)
+				}
+				cancel()
+				if i == 0 {
+					p.Resize(1 + n%workers)
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.False(t, tooMany.Load())
+	require.NoError(t, p.Drain(t.Context()))
+	stats := load(p)
+	require.Equal(t, executor.Stats{Workers: stats.Workers}, stats)
+	require.GreaterOrEqual(t, ended.Load()+refused.Load(), int64(callers*calls))
+	require.Positive(t, started.Load())
 }

@@ -67,7 +67,7 @@ func newOverload(cfg Config) (*overload, error) {
 	return o, nil
 }
 
-// overloaded reports whether that wait now wait in an overload.
+// overloaded reports whether for too long there has not been a moment at which nothing waited for a slot.
 func (o *overload) overloaded(now time.Duration) bool {
 	return o.codel != nil && o.crowded >= 0 && now-o.crowded >= o.codel.Interval
 }

@@ -175,7 +175,8 @@ type Stats struct {
 // ctx ended before its turn is not among them: its caller left.
 type Refusals struct{ QueueFull, MaxWait, Shed, Closed uint64 }
 
-// Stats returns what the pool does now. It takes the pool's lock and time in proportion to the calls that run.
+// Stats returns what the pool does now. It takes the pool's lock, for a time in proportion to the calls
+// that run and the keys that wait.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -32,7 +32,10 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 		c.Postgres.Timeout = c.Budget
 		site.Database, err = addPostgres(app, c.Postgres, progress)
 	} else {
-		site.Database, err = addSQLite(app, status, progress)
+		var db *store.SQLite
+		if db, err = addSQLite(app, status, progress); err == nil {
+			site.Database, site.Stats = db, db.Stats
+		}
 	}
 	if err != nil {
 		return err
@@ -85,7 +88,7 @@ func serveHTTP(ln net.Listener, site web.Config) shutdown.Component {
 
 // addSQLite adds the database in this process, with one worker for each processor. It stops in two steps: what runs in
 // its pool ends before its file is closed.
-func addSQLite(app *shutdown.App, status kit.Status, progress store.Progress) (store.Database, error) {
+func addSQLite(app *shutdown.App, status kit.Status, progress store.Progress) (*store.SQLite, error) {
 	db, err := store.NewSQLite(runtime.GOMAXPROCS(0))
 	if err != nil {
 		return nil, err
