@@ -34,7 +34,8 @@ const (
 //     and the listener closes. This takes 2 ms. Only a *net.TCPListener or *net.UnixListener has such a queue.
 //   - InFlight: every connection is waited for until it is closed, hijacked ones included. One that is idle may begin
 //     one more request within [IdleGrace]; then it is read from once more, without waiting, and closed if nothing has
-//     come. Idle HTTP/2 connections are told to go away as soon as none in HTTP/1 is idle, and have IdleGrace from then.
+//     come. Idle HTTP/2 connections are told to go away as soon as none in HTTP/1 is idle, and have IdleGrace from then;
+//     their clients know that what they send meanwhile is not served, and send it again elsewhere.
 //
 // The wait ends within 5 ms of the end of the last request, or of the last connection's IdleGrace if that comes later.
 // Where clients need longer than that for their next request, Config.DrainDelay gives them time.
