@@ -107,11 +107,11 @@ func TestHTTPLosesNoRequestAndEndsWithTheLastOne(t *testing.T) {
 		tls    bool
 		client *http.Transport
 	}{
-		{"keep-alive", 20, false, &http.Transport{}},
-		{"a connection each", 20, false, &http.Transport{DisableKeepAlives: true}},
-		{"keep-alive over TLS", 5, true, &http.Transport{}},
-		{"a connection each over TLS", 5, true, &http.Transport{DisableKeepAlives: true}},
-		{"HTTP/2", 20, true, &http.Transport{ForceAttemptHTTP2: true}},
+		{"keep-alive", 10, false, &http.Transport{}},
+		{"a connection each", 10, false, &http.Transport{DisableKeepAlives: true}},
+		{"keep-alive over TLS", 3, true, &http.Transport{}},
+		{"a connection each over TLS", 3, true, &http.Transport{DisableKeepAlives: true}},
+		{"HTTP/2", 10, true, &http.Transport{ForceAttemptHTTP2: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var lags []time.Duration

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Report says how an App ended. As an error it is what Run returns when something went wrong; its text has a line for
+// Report says what an App does, and how it ended. As an error it is what Run returns when something went wrong; its text has a line for
 // everything that did, with the stacks of what is stuck.
 type Report struct {
 	// Reason is what asked the app to stop, in words; empty if nothing has.
