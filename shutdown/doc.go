@@ -57,8 +57,9 @@
 //
 // # Cost
 //
-// A hook is a goroutine; an observer that is nil is a nil check. [App.Track] costs about a microsecond (BenchmarkTrack). [HTTP] adds one small object and a
-// few uncontended locks to a request (BenchmarkHTTPRequest compares it with the bare server).
+// A hook is a goroutine. [App.Track] costs about a microsecond (BenchmarkTrack). [HTTP] adds one small object and a few
+// uncontended locks to a request (BenchmarkHTTPRequest compares it with the bare server). internal/bench/cmd/drain
+// compares drains with those of others.
 //
 // # Testing
 //
