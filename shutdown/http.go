@@ -172,7 +172,7 @@ func (h *httpServer) stop(ctx context.Context) error {
 	h.draining.Store(true)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	expired := ctx.Done()
+	expired, cut := ctx.Done(), false
 	for told := (time.Time{}); ; {
 		left, open, next := h.sweep(began, told, expired == nil)
 		if open == 0 && told.IsZero() {
@@ -195,13 +195,13 @@ func (h *httpServer) stop(ctx context.Context) error {
 		case <-h.changed:
 		case <-timer.C:
 		case <-expired:
-			expired = nil
+			expired, cut = nil, h.serving()
 		}
 		if time.Since(wake) > graceLate {
 			h.grace()
 		}
 	}
-	if expired == nil {
+	if cut {
 		return cancelled(ctx)
 	}
 	return nil
@@ -210,6 +210,18 @@ func (h *httpServer) stop(ctx context.Context) error {
 // cancelled is the error of a server that ran out of time.
 func cancelled(ctx context.Context) error {
 	return fmt.Errorf("requests were cancelled: %w", context.Cause(ctx))
+}
+
+// serving reports whether any connection does more than to wait for a request.
+func (h *httpServer) serving() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
+		if c.serving() {
+			return true
+		}
+	}
+	return false
 }
 
 // sweep ends the wait of connections whose time is up. It returns how many connections are left, how many of them are open to
