@@ -74,8 +74,10 @@ type httpServer struct {
 	handler  http.Handler // the server's own
 	listener *listener
 
-	leaving  atomic.Bool // answers say so
+	leaving  atomic.Bool     // answers say so
+	hard     context.Context // of requests; set by run, before there are any
 	draining atomic.Bool
+	cut      atomic.Bool   // a request ended later than hard
 	changed  chan struct{} // has a value if a connection has changed while draining
 	graced   atomic.Int64  // when IdleGrace began again while draining, in ns of Unix time
 
@@ -114,6 +116,7 @@ func (h *httpServer) start(context.Context) error {
 
 func (h *httpServer) run(hard context.Context) error {
 	s := h.server
+	h.hard = hard
 	baseContext := s.BaseContext
 	s.BaseContext = func(ln net.Listener) context.Context {
 		if baseContext == nil {
@@ -146,7 +149,12 @@ func (m *merged) Value(key any) any {
 func (h *httpServer) serve(w http.ResponseWriter, r *http.Request) {
 	c := r.Context().Value(connKey{}).(*conn)
 	c.begin(r.ProtoMajor)
-	defer c.end()
+	defer func() {
+		if h.draining.Load() && h.hard.Err() != nil {
+			h.cut.Store(true)
+		}
+		c.end()
+	}()
 	a := answer{ResponseWriter: w, conn: c}
 	if r.ProtoMajor == 1 {
 		a1 := &answer1{a}
@@ -172,7 +180,7 @@ func (h *httpServer) stop(ctx context.Context) error {
 	h.draining.Store(true)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	expired, cut := ctx.Done(), false
+	expired := ctx.Done()
 	for told := (time.Time{}); ; {
 		left, open, next := h.sweep(began, told, expired == nil)
 		if open == 0 && told.IsZero() {
@@ -195,13 +203,16 @@ func (h *httpServer) stop(ctx context.Context) error {
 		case <-h.changed:
 		case <-timer.C:
 		case <-expired:
-			expired, cut = nil, h.serving()
+			expired = nil
+			if h.serving() {
+				h.cut.Store(true)
+			}
 		}
 		if time.Since(wake) > graceLate {
 			h.grace()
 		}
 	}
-	if cut {
+	if h.cut.Load() {
 		return cancelled(ctx)
 	}
 	return nil
