@@ -36,7 +36,11 @@
 //     within half a second is taken for its echo: shells and supervisors tend to deliver one to the process and
 //     its group.
 //   - Run returns nil, or a [*Report] that says what each component did and what is stuck where. [ExitCode] is its
-//     short form.
+//     short form. [App.Report] can be asked at any moment, and [Hooks] are told as things happen.
+//   - A stuck hook is reported with the stacks of its goroutine and of all that its component has started, whether or not
+//     those which started them live on: they carry the profiler label "shutdown" with its name.
+//   - A service manager that sets NOTIFY_SOCKET, as systemd does for services of Type=notify, is told when the app is
+//     ready, that it stops, and how long that may take.
 //
 // # Cancellation
 //
@@ -53,8 +57,9 @@
 //
 // # Cost
 //
-// A hook is a goroutine. [App.Track] costs about a microsecond (BenchmarkTrack). [HTTP] adds one small object and a
-// few uncontended locks to a request (BenchmarkHTTPRequest compares it with the bare server).
+// A hook is a goroutine. [App.Track] costs about a microsecond (BenchmarkTrack). [HTTP] adds one small object and a few
+// uncontended locks to a request (BenchmarkHTTPRequest compares it with the bare server). internal/bench/cmd/drain
+// compares drains with those of others.
 //
 // # Testing
 //

@@ -282,6 +282,17 @@ func TestDrainOutOfTimeWaitsForNoConnectionButForHandlers(t *testing.T) {
 	})
 }
 
+func TestDrainOutOfTimeIsNoFailureIfConnectionsWereOnlyIdle(t *testing.T) {
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		p := newPipes()
+		c := shutdown.HTTP("http", &http.Server{}, p)
+		c.StopTimeout = shutdown.IdleGrace / 2
+		w.Add(c)
+		w.clients.Go(func() { p.dial(t).requireClosed() })
+		w.requireDrain(t, shutdown.IdleGrace/2)
+	})
+}
+
 // A lateConn, once armed, does not return from a read that a past deadline has ended before something more has arrived.
 type lateConn struct {
 	*net.UnixConn

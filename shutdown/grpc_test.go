@@ -29,7 +29,7 @@ func (s *rpcServer) Serve(ln net.Listener) error {
 		}
 		s.w.clients.Go(func() {
 			if s.unread {
-				time.Sleep(3 * time.Second)
+				time.Sleep(1500 * time.Millisecond)
 			}
 			_, _ = c.Read(make([]byte, 1))
 			_ = c.Close()
@@ -49,9 +49,9 @@ func TestGRPCIsToldToStopWhenItHasBegunToServeWhatItHasAccepted(t *testing.T) {
 			c.send("x")
 			c.requireClosed()
 		})
-		time.AfterFunc(3500*time.Millisecond, func() { close(s.stopped) })
+		time.AfterFunc(5*time.Second, func() { close(s.stopped) })
 		require.NoError(t, w.run())
-		w.requireJournal("graceful at 3s")
+		w.requireJournal("graceful at 1.5s")
 	})
 }
 

@@ -46,9 +46,9 @@ func (a *App) end(h *hook, set func(*Step)) bool {
 	return first
 }
 
-// call runs f on a goroutine of its own. Whatever becomes of f, its outcome passes through ended, if that is not nil,
-// before the hook ends.
-func (a *App) call(ctx context.Context, c *component, at Phase, name string, f func(context.Context) error, ended func(error) error) *hook {
+// call runs f on a goroutine of its own. Whatever becomes of f, its outcome passes through outcome before the hook ends, and
+// ended is called after that. Both may be nil.
+func (a *App) call(ctx context.Context, c *component, at Phase, name string, f func(context.Context) error, outcome func(error) error, ended func(error)) *hook {
 	began := Step{Component: c.Name, Phase: at, Hook: name, Began: time.Now(), Running: true}
 	h := &hook{step: began, done: make(chan struct{})}
 	a.mu.Lock()
@@ -60,10 +60,13 @@ func (a *App) call(ctx context.Context, c *component, at Phase, name string, f f
 			if v := recover(); v != nil {
 				err = fault.Recovered(v, c.Name+"."+name)
 			}
-			if ended != nil {
-				err = ended(err)
+			if outcome != nil {
+				err = outcome(err)
 			}
 			a.end(h, func(s *Step) { s.Err = err })
+			if ended != nil {
+				ended(err)
+			}
 			close(h.done)
 		}()
 		h.goroutine.Store(stacks.ID())

@@ -34,7 +34,8 @@ const (
 //     and the listener closes. This takes 2 ms. Only a *net.TCPListener or *net.UnixListener has such a queue.
 //   - InFlight: every connection is waited for until it is closed, hijacked ones included. One that is idle may begin
 //     one more request within [IdleGrace]; then it is read from once more, without waiting, and closed if nothing has
-//     come. Idle HTTP/2 connections are told to go away as soon as none in HTTP/1 is idle, and have IdleGrace from then.
+//     come. Idle HTTP/2 connections are told to go away as soon as none in HTTP/1 is idle, and have IdleGrace from then;
+//     their clients know that what they send meanwhile is not served, and send it again elsewhere.
 //
 // The wait ends within 5 ms of the end of the last request, or of the last connection's IdleGrace if that comes later.
 // Where clients need longer than that for their next request, Config.DrainDelay gives them time.
@@ -73,8 +74,10 @@ type httpServer struct {
 	handler  http.Handler // the server's own
 	listener *listener
 
-	leaving  atomic.Bool // answers say so
+	leaving  atomic.Bool     // answers say so
+	hard     context.Context // of requests; set by run, before there are any
 	draining atomic.Bool
+	cut      atomic.Bool   // a request ended later than hard
 	changed  chan struct{} // has a value if a connection has changed while draining
 	graced   atomic.Int64  // when IdleGrace began again while draining, in ns of Unix time
 
@@ -113,6 +116,7 @@ func (h *httpServer) start(context.Context) error {
 
 func (h *httpServer) run(hard context.Context) error {
 	s := h.server
+	h.hard = hard
 	baseContext := s.BaseContext
 	s.BaseContext = func(ln net.Listener) context.Context {
 		if baseContext == nil {
@@ -145,7 +149,12 @@ func (m *merged) Value(key any) any {
 func (h *httpServer) serve(w http.ResponseWriter, r *http.Request) {
 	c := r.Context().Value(connKey{}).(*conn)
 	c.begin(r.ProtoMajor)
-	defer c.end()
+	defer func() {
+		if h.draining.Load() && h.hard.Err() != nil {
+			h.cut.Store(true)
+		}
+		c.end()
+	}()
 	a := answer{ResponseWriter: w, conn: c}
 	if r.ProtoMajor == 1 {
 		a1 := &answer1{a}
@@ -195,12 +204,15 @@ func (h *httpServer) stop(ctx context.Context) error {
 		case <-timer.C:
 		case <-expired:
 			expired = nil
+			if h.serving() {
+				h.cut.Store(true)
+			}
 		}
 		if time.Since(wake) > graceLate {
 			h.grace()
 		}
 	}
-	if expired == nil {
+	if h.cut.Load() {
 		return cancelled(ctx)
 	}
 	return nil
@@ -209,6 +221,18 @@ func (h *httpServer) stop(ctx context.Context) error {
 // cancelled is the error of a server that ran out of time.
 func cancelled(ctx context.Context) error {
 	return fmt.Errorf("requests were cancelled: %w", context.Cause(ctx))
+}
+
+// serving reports whether any connection does more than to wait for a request.
+func (h *httpServer) serving() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
+		if c.serving() {
+			return true
+		}
+	}
+	return false
 }
 
 // sweep ends the wait of connections whose time is up. It returns how many connections are left, how many of them are open to

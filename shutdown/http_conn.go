@@ -102,6 +102,13 @@ func (c *conn) wait() {
 	c.server.notify()
 }
 
+// serving reports whether a request has begun to arrive or is being served.
+func (c *conn) serving() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state != waiting || c.requests > 0
+}
+
 // expire sees to it that the connection is read from a last time, if it has waited for a request for long enough. Otherwise
 // it returns how much time that has left. It reports whether the connection may receive another request in HTTP/1.
 //

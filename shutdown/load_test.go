@@ -2,6 +2,7 @@ package shutdown_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,15 +33,15 @@ type load struct {
 	lost map[time.Time]error // by when the request was sent
 }
 
-func startLoad(ctx context.Context, addr string, keepAlive bool, enough int32) *load {
+func startLoad(ctx context.Context, url string, transport *http.Transport, enough int32) *load {
 	l := &load{enough: make(chan struct{}), lost: make(map[time.Time]error)}
 	for range 16 {
 		l.clients.Go(func() {
-			transport := &http.Transport{DisableKeepAlives: !keepAlive}
+			transport := transport.Clone()
 			defer transport.CloseIdleConnections()
 			client := &http.Client{Transport: transport}
 			for n := 0; ; n++ {
-				sent, err := post(ctx, client, addr, fmt.Sprint("request ", n))
+				sent, err := post(ctx, client, url, fmt.Sprint("request ", n))
 				if refused := (*net.OpError)(nil); errors.As(err, &refused) && refused.Op == "dial" {
 					return
 				}
@@ -59,17 +60,17 @@ func startLoad(ctx context.Context, addr string, keepAlive bool, enough int32) *
 	return l
 }
 
-// post sends a request that no client repeats by itself, and returns when it had been sent, or could not be.
-func post(ctx context.Context, c *http.Client, addr, body string) (sent time.Time, err error) {
+// post sends a request that a client may repeat by itself only if it knows that the server has not begun to serve it, which
+// HTTP/2 can tell. It returns when it had been sent, or could not be.
+func post(ctx context.Context, c *http.Client, url, body string) (sent time.Time, err error) {
 	wrote := make(chan time.Time, 1)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest: func(httptrace.WroteRequestInfo) { wrote <- time.Now() },
 	})
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr, struct{ io.Reader }{strings.NewReader(body)})
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return sent, err
 	}
-	r.ContentLength = int64(len(body))
 	answer, err := c.Do(r)
 	select {
 	case sent = <-wrote:
@@ -99,25 +100,48 @@ func (l *load) requireNothingLost(t *testing.T, stopped time.Time) {
 }
 
 func TestHTTPLosesNoRequestAndEndsWithTheLastOne(t *testing.T) {
-	for _, keepAlive := range []bool{true, false} {
-		var lags []time.Duration
-		for range 20 {
-			var last atomic.Int64
-			ln := listen(t)
-			s := serve(t, shutdown.Config{}, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				echo(w, r)
-				last.Store(time.Now().UnixNano())
-			})}, ln)
-			l := startLoad(t.Context(), s.addr, keepAlive, 200)
-			<-l.enough
-			stopped := time.Now()
-			require.NoError(t, s.stop())
-			lags = append(lags, time.Since(time.Unix(0, last.Load())))
-			l.requireNothingLost(t, stopped)
-		}
-		slices.Sort(lags)
-		t.Logf("keep-alive %v: from the last request to the end of the drain: %v", keepAlive, lags)
-		// The machine may have been busy with something else in any of them, but not in every one.
-		require.Less(t, lags[0], 5*time.Millisecond)
+	cert, pool := certificate(t)
+	for _, c := range []struct {
+		name   string
+		drains int
+		tls    bool
+		client *http.Transport
+	}{
+		{"keep-alive", 10, false, &http.Transport{}},
+		{"a connection each", 10, false, &http.Transport{DisableKeepAlives: true}},
+		{"keep-alive over TLS", 3, true, &http.Transport{}},
+		{"a connection each over TLS", 3, true, &http.Transport{DisableKeepAlives: true}},
+		{"HTTP/2", 10, true, &http.Transport{ForceAttemptHTTP2: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var lags []time.Duration
+			for range c.drains {
+				var last atomic.Int64
+				server := &http.Server{ErrorLog: quiet, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					io.Copy(w, r.Body) //nolint:errcheck // the client will notice
+					last.Store(time.Now().UnixNano())
+				})}
+				scheme := "http://"
+				if c.tls {
+					server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+					c.client.TLSClientConfig = &tls.Config{RootCAs: pool}
+					scheme = "https://"
+				}
+				s := serve(t, shutdown.Config{}, server, listen(t))
+				l := startLoad(t.Context(), scheme+s.addr, c.client, 200)
+				<-l.enough
+				stopped := time.Now()
+				require.NoError(t, s.stop())
+				lags = append(lags, time.Since(time.Unix(0, last.Load())))
+				l.requireNothingLost(t, stopped)
+			}
+			slices.Sort(lags)
+			t.Logf("from the last request to the end of the drain: %v", lags)
+			if c.client.ForceAttemptHTTP2 {
+				return // its connections have their IdleGrace when they have been told to go away
+			}
+			// The machine may have been busy with something else in any of them, but not in every one.
+			require.Less(t, lags[0], 5*time.Millisecond)
+		})
 	}
 }

@@ -10,7 +10,7 @@ type Hooks struct {
 	PhaseBegan func(PhaseInfo)
 	PhaseEnded func(PhaseInfo)
 	// StepBegan is called before each function of a component. StepEnded is called once for each of them: when it has
-	// returned, or when it is given up on, with Stuck and its stack. No two steps have the same Component and Hook.
+	// returned, or when it is given up on, with Stuck and its stack. No two of them have the same Component and Hook.
 	// Tracked work is told of only if it is stuck, by StepEnded.
 	StepBegan func(Step)
 	StepEnded func(Step)

@@ -2,6 +2,7 @@ package shutdown_test
 
 import (
 	"errors"
+	"net/http"
 	"syscall"
 	"testing"
 
@@ -22,7 +23,7 @@ func (p *process) startFirst() {
 func TestProcessOneEndsOnSIGTERMAndLosesNothing(t *testing.T) {
 	p := command(t, "echo")
 	p.startFirst()
-	p.requireNothingLost(true)
+	p.requireNothingLost(&http.Transport{})
 }
 
 func TestProcessOneEndsOnTheThirdSignal(t *testing.T) {

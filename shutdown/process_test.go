@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -75,9 +76,9 @@ func (p *process) requireExit(code int) {
 }
 
 // requireNothingLost has 16 clients send requests to an echo, which is then told to stop.
-func (p *process) requireNothingLost(keepAlive bool) {
+func (p *process) requireNothingLost(client *http.Transport) {
 	p.t.Helper()
-	l := startLoad(p.t.Context(), p.line(), keepAlive, 500)
+	l := startLoad(p.t.Context(), "http://"+p.line(), client, 500)
 	<-l.enough
 	stopped := time.Now()
 	p.terminate()
@@ -86,14 +87,14 @@ func (p *process) requireNothingLost(keepAlive bool) {
 }
 
 func TestProcessEndsOnSIGTERMUnderLoadAndLosesNothing(t *testing.T) {
-	for _, keepAlive := range []bool{true, false} {
-		command(t, "echo").start().requireNothingLost(keepAlive)
+	for _, client := range []*http.Transport{{}, {DisableKeepAlives: true}} {
+		command(t, "echo").start().requireNothingLost(client)
 	}
 }
 
 func TestProcessWithoutStandardInputLosesNothingEither(t *testing.T) {
 	// The first descriptor that it opens is 0.
-	command(t, "echo", "/bin/sh", "-c", `exec "$0" <&-`).start().requireNothingLost(true)
+	command(t, "echo", "/bin/sh", "-c", `exec "$0" <&-`).start().requireNothingLost(&http.Transport{})
 }
 
 func TestSecondSignalHurriesTheProcess(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Report says how an App ended. As an error it is what Run returns when something went wrong; its text has a line for
+// Report says what an App does, and how it ended. As an error it is what Run returns when something went wrong; its text has a line for
 // everything that did, with the stacks of what is stuck.
 type Report struct {
 	// Reason is what asked the app to stop, in words; empty if nothing has.
@@ -127,13 +127,19 @@ func (r *Report) ok() bool {
 
 func (s Step) failed() bool { return s.Err != nil || s.Stuck }
 
+// indent makes lines after the first stand below it.
+func indent(text string) string {
+	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n\t")
+	return strings.ReplaceAll(text, "\n\t\n", "\n\n")
+}
+
 // Error says why the app stopped and, on a line each, what failed or is stuck, followed by its stacks.
 func (r *Report) Error() string {
 	var b strings.Builder
 	b.WriteString("shutdown: ")
 	b.WriteString(r.Reason)
 	if r.Cause != nil {
-		fmt.Fprintf(&b, ": %v", r.Cause)
+		fmt.Fprintf(&b, ": %s", indent(r.Cause.Error()))
 	}
 	if r.Forced != nil {
 		fmt.Fprintf(&b, "; forced by signal %v after %v", r.Forced, r.Took)
@@ -142,12 +148,11 @@ func (r *Report) Error() string {
 	for _, s := range r.Steps {
 		switch {
 		case s.Stuck:
-			fmt.Fprintf(&b, "\n%s (%v): %s is stuck after %v\n\t", s.Component, s.Phase, s.Hook, s.Took)
-			b.WriteString(strings.ReplaceAll(strings.TrimSpace(string(s.Stack)), "\n", "\n\t"))
+			fmt.Fprintf(&b, "\n%s (%v): %s is stuck after %v%s", s.Component, s.Phase, s.Hook, s.Took, indent("\n"+string(s.Stack)))
 		case !told && errors.Is(s.Err, r.Cause):
 			told = true // by the first line
 		case s.Err != nil:
-			fmt.Fprintf(&b, "\n%s (%v): %s: %v", s.Component, s.Phase, s.Hook, s.Err)
+			fmt.Fprintf(&b, "\n%s (%v): %s: %s", s.Component, s.Phase, s.Hook, indent(s.Err.Error()))
 		}
 	}
 	return b.String()

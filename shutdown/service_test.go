@@ -80,10 +80,12 @@ var services = map[string]func(*service) error{
 	"stubborn": func(s *service) error {
 		s.says("ready", shutdown.Announce, "ready")
 		s.Add(shutdown.Component{Name: "queue", Phase: shutdown.Intake, Stop: func(context.Context) error {
-			for range 2 {
-				passes(context.Background(), 600*time.Millisecond)
-				fmt.Println("half a second later")
-			}
+			go func() {
+				for range 2 {
+					passes(context.Background(), 600*time.Millisecond)
+					fmt.Println("half a second later")
+				}
+			}()
 			trap(nil).waitForever()
 			return nil
 		}})

@@ -64,9 +64,8 @@ func (a *App) start(base context.Context, c *component) {
 		if ctx.Err() != nil && isEcho(err) {
 			err = nil
 		}
-		a.runReturned(c, err)
 		return err
-	})
+	}, func(err error) { a.runReturned(c, err) })
 }
 
 // callStart reports whether Start returned nil in time.
@@ -87,7 +86,7 @@ func (a *App) callStart(base context.Context, c *component) bool {
 			err = nil // interrupted, which is no failure of its own
 		}
 		return err
-	})
+	}, nil)
 	select {
 	case <-h.done:
 	case <-timeout:

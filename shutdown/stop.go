@@ -98,7 +98,7 @@ func (a *App) take(base context.Context, t *turn, at Phase, left time.Duration) 
 
 	var hooks []*hook
 	if t.stop != nil {
-		hooks = append(hooks, a.call(ctx, t.component, at, t.name, t.stop, nil))
+		hooks = append(hooks, a.call(ctx, t.component, at, t.name, t.stop, nil, nil))
 	} else if t.main {
 		t.cancelRun(ErrStopping)
 	}
@@ -151,7 +151,7 @@ func (a *App) kill(base context.Context, c *component, wait time.Duration) {
 	if c.Kill == nil {
 		return
 	}
-	h := a.call(base, c, c.Phase, "Kill", func(context.Context) error { return c.Kill() }, nil)
+	h := a.call(base, c, c.Phase, "Kill", func(context.Context) error { return c.Kill() }, nil, nil)
 	if !a.returns(time.Now().Add(wait), h) {
 		a.giveUp(h)
 	}

@@ -57,8 +57,8 @@ func Parse(fs *flag.FlagSet, args []string, getenv func(string) string) error {
 }
 
 // Exit prints err, if there is one, and returns the exit code of the process: 0 for success and for help, 2 for a
-// [UsageError], otherwise what shutdown.ExitCode says. What is printed is a single line, unless something was stuck: that
-// comes with its stack.
+// [UsageError], otherwise what shutdown.ExitCode says. What is printed is a single line, unless there are stacks in it: of
+// what was stuck, or of where a panic began.
 func Exit(w io.Writer, name string, err error) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -68,7 +68,8 @@ func Exit(w io.Writer, name string, err error) int {
 		code = 2
 	}
 	text := err.Error()
-	if code <= 2 {
+	_, panicked := errors.AsType[*shutdown.PanicError](err)
+	if code <= 2 && !panicked {
 		text = strings.Join(strings.Fields(text), " ")
 	}
 	fmt.Fprintf(w, "%s: %s\n", name, text) //nolint:errcheck // the code says it, too

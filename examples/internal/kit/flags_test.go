@@ -77,6 +77,13 @@ func TestExitPrintsTheStackOfWhatIsStuck(t *testing.T) {
 	require.Regexp(t, `\n\s+main\.wait\(\)\n`, out.String())
 }
 
+func TestExitPrintsTheStackOfAPanic(t *testing.T) {
+	var out bytes.Buffer
+	failed := shutdown.Step{Component: "db", Hook: "Stop", Err: &shutdown.PanicError{Value: "boom", Stack: []byte("goroutine 1:\nmain.f()")}}
+	require.Equal(t, 1, kit.Exit(&out, "server", &shutdown.Report{Reason: "asked", Steps: []shutdown.Step{failed}}))
+	require.Equal(t, "server: shutdown: asked\ndb (Resources): Stop: panic: boom\n\n\tgoroutine 1:\n\tmain.f()\n", out.String())
+}
+
 func TestExitPrintsOneLineAndReturnsTheCode(t *testing.T) {
 	for _, c := range []struct {
 		err  error

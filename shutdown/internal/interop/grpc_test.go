@@ -229,6 +229,20 @@ func TestGRPCServerThatCannotServeStopsTheApp(t *testing.T) {
 	require.ErrorContains(t, err, `shutdown: "grpc" failed: `)
 }
 
+func TestGRPCDoesNotWaitForConnectionsThatSayNothing(t *testing.T) {
+	s := serve(t, shutdown.Config{}, &service{echo: func(_ context.Context, in string) (string, error) { return in, nil }})
+	silent, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.addr)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, silent.Close()) }()
+	c := s.dial(t) // which is idle when the stop begins
+	defer func() { require.NoError(t, c.Close()) }()
+	_, err = echo(t.Context(), c, "hello")
+	require.NoError(t, err)
+	s.Shutdown(nil)
+	require.NoError(t, <-s.over)
+	require.Less(t, s.Report().Took, 10*time.Second, "of the 20 that it has")
+}
+
 // TestGRPCLosesNoRPC has clients that send one RPC after the other, over a connection each or over a new one each time, until
 // nobody listens.
 func TestGRPCLosesNoRPC(t *testing.T) {
