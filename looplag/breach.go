@@ -14,6 +14,8 @@ import (
 type Rule struct {
 	// Lag is what P90 of Net or Timer must reach: 0 means 10 ms. Stall is what a single wait must reach: 0 means
 	// 100 ms.
+	//
+	// While the window is less than half as wide as it is to be, only Stall counts.
 	Lag, Stall time.Duration
 	// Cooldown is the least time between two reports of lag, and between those of two turns of the same loop. 0 means
 	// 30 s.
@@ -119,13 +121,14 @@ type reporter struct {
 // judge reports what breaks a rule at a tick that was due at due: the longest wait seen just now was wait. It does not
 // if the probe itself has stopped the world since the last tick.
 func (t *ticks) judge(s Snapshot, due, wait time.Duration, ours bool) {
+	s.Overdue = t.Overdue()
 	b := Breach{Snapshot: s, Wait: wait}
 	w := &t.watchers
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.reporters {
 		if ours {
-			continue
+			break
 		}
 		// One late timer is most of a window that has just begun.
 		old := s.Window >= t.cfg.Window/2
@@ -166,10 +169,21 @@ func (t *ticks) report(r *reporter, l *Loop, b Breach) {
 	b.At, b.Suppressed = time.Now(), r.suppressed
 	r.busy, r.suppressed = true, 0
 	t.reports.Go(func() {
+		defer func() {
+			t.watchers.mu.Lock()
+			defer t.watchers.mu.Unlock()
+			r.busy = false
+		}()
 		t.gather(&b, r.Rule, l, turn)
 		r.f(b)
-		t.watchers.mu.Lock()
-		defer t.watchers.mu.Unlock()
-		r.busy = false
 	})
+}
+
+// forget makes the next Run begin without lag.
+func (w *watchers) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.reporters {
+		r.lagging = false
+	}
 }

@@ -110,6 +110,25 @@ func TestLagIsReportedOnceUntilItHasEnded(t *testing.T) {
 	})
 }
 
+func TestTheNextRunReportsLagAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pipe *pipe
+		probe := looplag.New(looplag.Config{Pipe: func() (io.ReadCloser, io.WriteCloser, error) {
+			pipe = newPipe()
+			pipe.hold.set(time.Hour)
+			return pipe.open()
+		}})
+		var got breaches
+		probe.OnBreach(looplag.Rule{Cooldown: 1}, got.add)
+		for range 2 {
+			ctx, stop := context.WithTimeout(t.Context(), time.Second)
+			require.ErrorIs(t, probe.Run(ctx), context.DeadlineExceeded)
+			stop()
+			require.Len(t, got.take(), 1)
+		}
+	})
+}
+
 func TestRunWaitsForReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := newPipe()

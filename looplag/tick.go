@@ -52,9 +52,10 @@ func (p *Probe) begin() *ticks {
 	return t
 }
 
-// end leaves behind what the runtime alone tells. The courier must have ended.
+// end leaves behind what the runtime alone tells. The courier and the reports must have ended.
 func (t *ticks) end() {
 	t.courier.kernel.close()
+	t.watchers.forget()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.record.tally.kernel = reading{}

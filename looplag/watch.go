@@ -102,6 +102,9 @@ func (l *Loop) Close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.loops = slices.DeleteFunc(w.loops, func(other *Loop) bool { return other == l })
+	for _, r := range w.reporters {
+		delete(r.quietUntil, l)
+	}
 }
 
 // Loops returns the loops that are watched, in the order of their Watch. It does not need Run.
