@@ -91,8 +91,8 @@
 // ticks a second and half as many bytes, which is what an idle process gets, take 0.15 % of a processor on a virtual
 // machine, and a ticker of that period alone 0.09 % (BenchmarkIdle). While something is late there are 100 a second.
 //
-// A Probe has about 130 KB of memory and, while it runs, three goroutines, five with the queue probe, a
-// pipe, and two files of the kernel's open.
+// A Probe has about 130 KB of memory and, while it runs, four goroutines, six with the queue probe, a pipe,
+// and two files of the kernel's open.
 //
 // # Testing
 //
