@@ -250,6 +250,48 @@ func TestCooldownIsBetweenTwoReports(t *testing.T) {
 	})
 }
 
+func TestLagThatBeginsTooSoonIsReportedIfItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := newPipe()
+		probe := run(t, looplag.Config{IdleInterval: 10 * ms}, pipe)
+		var got breaches
+		probe.OnBreach(looplag.Rule{Cooldown: time.Minute, Lag: time.Hour, Stall: 50 * ms}, got.add)
+		stall := func(d time.Duration) int {
+			pipe.hold.set(time.Hour)
+			sleep(d)
+			pipe.hold.set(0)
+			pipe.release()
+			sleep(100 * ms)
+			return len(got.take())
+		}
+		require.Equal(t, 1, stall(time.Second))
+		require.Equal(t, 0, stall(time.Second))
+		require.Equal(t, 1, stall(10*time.Minute))
+	})
+}
+
+func TestATurnThatBeginsTooSoonIsReportedIfItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())
+		var got breaches
+		probe.OnBreach(looplag.Rule{Cooldown: time.Minute}, got.add)
+		loop := probe.Watch("hub", 50*ms)
+		defer loop.Close()
+		turn := func(d time.Duration) (again []bool) {
+			loop.Begin()
+			sleep(d)
+			loop.End()
+			for _, b := range got.take() {
+				again = append(again, b.Again)
+			}
+			return again
+		}
+		require.Equal(t, []bool{false}, turn(100*ms))
+		require.Empty(t, turn(time.Second))
+		require.Equal(t, []bool{false, true}, turn(3*time.Minute), "60 ms, 120 ms, … 61 s, 123 s")
+	})
+}
+
 func TestCallsOfAFunctionDoNotOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())

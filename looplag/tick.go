@@ -81,10 +81,10 @@ func (t *ticks) tick() {
 	now, due := t.now(), time.Duration(t.due.Load())
 	lag, wait := now-due, t.net.see(now)
 	t.queue.see(now)
-	late := t.waited(lag, wait, now-t.last)
-	t.setPace(now, late > 0)
+	lost := t.waited(lag, wait, now-t.last)
+	t.setPace(now, lost > 0)
 
-	s, ours := t.note(now, due, late)
+	s, ours := t.note(now, due, lost)
 	t.publish(s)
 	if !t.silent {
 		if t.cfg.Queue && t.hopper.ready(t.queue.ordered) && t.queue.order(due) {
@@ -104,7 +104,7 @@ func (t *ticks) tick() {
 
 // note adds what a tick saw to the record and returns how the window looks, and whether the probe itself has stopped the
 // world since the last tick: then the time that was lost has no cause.
-func (t *ticks) note(now, due, late time.Duration) (s Snapshot, ours bool) {
+func (t *ticks) note(now, due, lost time.Duration) (s Snapshot, ours bool) {
 	elapsed := now - t.last
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -127,9 +127,9 @@ func (t *ticks) note(now, due, late time.Duration) (s Snapshot, ours bool) {
 	if !ours {
 		outside := r.meter.gauge(notInGo)
 		cause := infer(max(demand, t.demand), outside, now-due)
-		r.fresh.lost[cause] += late
+		r.fresh.lost[cause] += lost
 		if cause == CauseCPUSaturated && manyOutside(outside) {
-			r.fresh.outside += late
+			r.fresh.outside += lost
 		}
 	}
 	t.demand, t.last = demand, now
