@@ -37,6 +37,32 @@ func BenchmarkOverdue(b *testing.B) {
 	}
 }
 
+// BenchmarkTurn is a Begin and an End.
+func BenchmarkTurn(b *testing.B) {
+	loop := looplag.New(looplag.Config{}).Watch("hub", time.Hour)
+	b.ReportAllocs()
+	for b.Loop() {
+		loop.Begin()
+		loop.End()
+	}
+}
+
+// BenchmarkGather is a report of a stuck loop among a thousand other goroutines, with the stacks of all: what is gathered
+// while the world stands.
+func BenchmarkGather(b *testing.B) {
+	gather := looplag.New(looplag.Config{}).Gather(looplag.Rule{Stacks: true})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 1000 {
+		wg.Go(func() { <-stop })
+	}
+	for b.Loop() {
+		gather()
+	}
+	close(stop)
+	wg.Wait()
+}
+
 // running is a probe that runs until the benchmark ends.
 func running(b *testing.B) *looplag.Probe {
 	probe := looplag.New(looplag.Config{})

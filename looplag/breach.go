@@ -14,9 +14,11 @@ import (
 type Rule struct {
 	// Lag is what P90 of Net or Timer must reach: 0 means 10 ms. Stall is what a single wait must reach: 0 means
 	// 100 ms.
+	//
+	// While the window is less than half as wide as it is to be, only Stall counts.
 	Lag, Stall time.Duration
-	// Cooldown is the least time between two reports of lag, and between those of two turns of the same loop. 0 means
-	// 30 s.
+	// Cooldown is the least time between two reports of lag, and between those of two turns of the same loop. What begins
+	// sooner is reported if it lasts as long. 0 means 30 s.
 	Cooldown time.Duration
 
 	// Stacks asks for the stacks of all goroutines, with their labels. The world stops for a moment.
@@ -68,7 +70,7 @@ func (b Breach) String() string {
 }
 
 // OnBreach has f called, while Run runs, whenever lag breaks the rule and whenever a loop is stuck (see [Probe.Watch]).
-// Lag is reported when it begins, not again until it has ended. f gets a goroutine of its own for each call, calls do
+// Lag is reported once from its beginning to its end. f gets a goroutine of its own for each call, calls do
 // not overlap, and Run does not return before f has; a panic of f is not recovered. Gathering the evidence that the
 // rule asks for stops the world: these pauses do not count in [Snapshot.STW] and break no rule. The function returned
 // ends the reports and does not wait for a call under way. OnBreach panics if f is nil or a field of the rule negative.
@@ -86,7 +88,7 @@ func (p *Probe) OnBreach(rule Rule, f func(Breach)) (stop func()) {
 	rule.Lag = cmp.Or(rule.Lag, 10*time.Millisecond)
 	rule.Stall = cmp.Or(rule.Stall, 100*time.Millisecond)
 	rule.Cooldown = cmp.Or(rule.Cooldown, 30*time.Second)
-	r := &reporter{Rule: rule, f: f, quietUntil: make(map[*Loop]time.Duration)}
+	r := &reporter{Rule: rule, f: f, told: make(map[*Loop]report)}
 	w := &p.watchers
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -110,66 +112,90 @@ type reporter struct {
 	Rule
 	f func(Breach)
 
-	busy       bool                    // f runs, or evidence is gathered for it
-	lagging    bool                    // lag broke the rule at the last tick
-	suppressed int                     // breaches since the last report
-	quietUntil map[*Loop]time.Duration // when Cooldown ends; for lag it is that of nil
+	busy       bool             // f runs, or evidence is gathered for it
+	lagging    bool             // lag broke the rule at the last tick
+	untold     bool             // and that has not been reported; implies lagging
+	suppressed int              // breaches since the last report
+	told       map[*Loop]report // the last report of each loop; that of lag is nil's
+}
+
+// A report is what is known of one that was made.
+type report struct {
+	quietUntil time.Duration // when Cooldown ends
+	turn       int64         // which turn of the loop it was about
 }
 
 // judge reports what breaks a rule at a tick that was due at due: the longest wait seen just now was wait. It does not
 // if the probe itself has stopped the world since the last tick.
 func (t *ticks) judge(s Snapshot, due, wait time.Duration, ours bool) {
+	s.Overdue = t.Overdue()
 	b := Breach{Snapshot: s, Wait: wait}
 	w := &t.watchers
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.reporters {
 		if ours {
-			continue
+			break
 		}
 		// One late timer is most of a window that has just begun.
 		old := s.Window >= t.cfg.Window/2
 		lagging := wait >= r.Stall || old && max(s.Net.P90, s.Timer.P90) >= r.Lag
-		if lagging && !r.lagging {
-			t.report(r, nil, b)
+		if r.untold && !lagging {
+			r.suppressed++
 		}
-		r.lagging = lagging
+		r.lagging, r.untold = lagging, lagging && (r.untold || !r.lagging)
+		if r.untold && t.report(r, nil, b) {
+			r.untold = false
+		}
 	}
 	for _, l := range w.loops {
 		// As of when the tick was due: if the tick was held up since, so was the loop.
-		if stuck, again := l.stuck(due); stuck {
-			b.Again = again
-			for _, r := range w.reporters {
-				t.report(r, l, b)
+		if !l.stuck(due) {
+			continue
+		}
+		for _, r := range w.reporters {
+			if !t.report(r, l, b) {
+				r.suppressed++
 			}
 		}
 	}
 }
 
-// report has r's function told of b, which is about l if that is not nil, unless it is too soon. The lock of the watchers
-// is held.
-func (t *ticks) report(r *reporter, l *Loop, b Breach) {
-	now := t.now()
-	if r.busy || !b.Again && now < r.quietUntil[l] {
-		r.suppressed++
-		return
-	}
+// report has r's function told of b, which is about l if that is not nil, and reports whether it is not too soon for
+// that. The lock of the watchers is held.
+func (t *ticks) report(r *reporter, l *Loop, b Breach) bool {
+	now, last := t.now(), r.told[l]
 	var turn int64
 	if l != nil {
 		turn = l.turn
 		info := l.info(now)
-		b.Loop = &info
+		b.Loop, b.Again = &info, last.turn == turn
+	}
+	if r.busy || !b.Again && now < last.quietUntil {
+		return false
 	}
 	if !b.Again {
-		r.quietUntil[l] = now + r.Cooldown
+		r.told[l] = report{quietUntil: now + r.Cooldown, turn: turn}
 	}
 	b.At, b.Suppressed = time.Now(), r.suppressed
 	r.busy, r.suppressed = true, 0
 	t.reports.Go(func() {
+		defer func() {
+			t.watchers.mu.Lock()
+			defer t.watchers.mu.Unlock()
+			r.busy = false
+		}()
 		t.gather(&b, r.Rule, l, turn)
 		r.f(b)
-		t.watchers.mu.Lock()
-		defer t.watchers.mu.Unlock()
-		r.busy = false
 	})
+	return true
+}
+
+// forget makes the next Run begin without lag.
+func (w *watchers) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.reporters {
+		r.lagging, r.untold = false, false
+	}
 }

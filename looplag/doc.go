@@ -28,14 +28,31 @@
 //
 //	Net       how long requests wait until they are noticed and their goroutine runs: the figure to act on
 //	Timer     how late timers fire: sleeps, tickers, the deadlines of contexts
+//	Queue     how long a goroutine waits in one processor's run queue, if [Config.Queue] asks for it
 //	Sched     how long goroutines wait in run queues, from the runtime's own histogram
 //	RunQueue  how many of them there are
 //	STW       for how long the world was stopped, by the garbage collector and by others
+//	GCWork    what the garbage collector took of the processors besides
 //	CPU       for how long the cgroup's quota held the process back
+//	Pressure  for how long somebody in the cgroup waited for a processor of the machine
+//	OS        for how long the process's own threads ran and waited
 //	Cause     which of these, or what else, is to blame
 //
 // [Probe.Overdue] tells how late the probe is at this moment, and so reports a stall before it is over. A Probe that does
 // not run still tells what the runtime measures by itself, and costs nothing between two Snapshots.
+//
+// An event loop of the application that must not be held up is watched, and [Probe.OnBreach] tells when it is, and where:
+//
+//	probe.OnBreach(looplag.Rule{}, func(b looplag.Breach) { log.Print(b) })
+//	loop := probe.Watch("hub", 50*time.Millisecond)
+//	for event := range events {
+//		loop.Begin()
+//		handle(event) // looplag: loop "hub" is stuck for 60ms in main.(*hub).save (hub.go:41)
+//		loop.End()
+//	}
+//
+// It tells of lag, too, with the evidence that the [Rule] asks for: the stacks of all goroutines, what the application's
+// flight recorder has, a CPU profile.
 //
 // # Guarantees
 //
@@ -43,23 +60,28 @@
 //   - Snapshot and Overdue never block, and while Run runs they take no lock.
 //   - Quantiles of Net and Timer are shares of time, not of samples: the probe looks more often while something is late,
 //     and a stall that hid ten ticks counts for all of them. A byte that is still under way counts with its age.
-//   - What is not measured says so and is not zero. This holds for the cgroup, and for metrics that a later runtime may
-//     not have.
+//   - What is not measured says so and is not zero. This holds for what the kernel counts, and for metrics that a later
+//     runtime may not have.
+//   - A turn of a watched loop that is too long is reported while it lasts, once, and again whenever it has lasted twice
+//     as long. Lag is reported when it begins.
+//   - What the probe does to gather evidence is held against nobody: its pauses are not in STW and have no Cause.
 //   - GOMAXPROCS is read anew each time; the runtime changes it when the quota changes.
 //
 // Net is one wait, that of a request from another process; a client within the process waits a second time, for the
 // answer. It is neither the time that the handler takes nor what it pays to the garbage collector for its allocations.
 // Where no queue forms, but each processor has one goroutine that computes without end, Net is up to twice too long: the
-// probe can only send at the beginning of a slice, and requests come in the middle of it too.
+// probe can only send at the beginning of a slice, and requests come in the middle of it too. docs/looplag.md has what
+// Net and its peers said of a server in ten kinds of trouble, beside what its client waited.
 //
 // # Cancellation
 //
-// Run ends with its context, returns the context's cause, and leaves nothing behind. The window ends with it.
+// Run ends with its context, returns the context's cause, and leaves nothing behind: it waits for functions given to
+// OnBreach that were called and have not returned. The window ends with it.
 //
 // # Panics
 //
-// New panics if a field of its Config is out of bounds, and Run if the probe runs already. A panic of Config.Pipe or of
-// its ends is not recovered.
+// New, Watch and OnBreach panic if what they are given is out of bounds, Run if the probe runs already, Begin within a turn
+// and End outside of one. A panic of Config.Pipe, of its ends, or of a function given to OnBreach is not recovered.
 //
 // # Cost
 //
@@ -69,7 +91,8 @@
 // ticks a second and half as many bytes, which is what an idle process gets, take 0.15 % of a processor on a virtual
 // machine, and a ticker of that period alone 0.09 % (BenchmarkIdle). While something is late there are 100 a second.
 //
-// A Probe has about 120 KB of memory and, while it runs, three goroutines, a pipe, and the group's cpu.stat open.
+// A Probe has about 130 KB of memory and, while it runs, four goroutines, six with the queue probe, a pipe,
+// and two files of the kernel's open.
 //
 // # Testing
 //

@@ -23,7 +23,7 @@ func (t *ticks) gather(b *Breach, rule Rule, l *Loop, turn int64) {
 			missing = append(missing, fmt.Errorf("looplag: %s: %w", what, err))
 		}
 	}
-	t.quietly(func() {
+	t.quietly(func() { // all that stops the world
 		if l != nil {
 			id := l.goroutine.Load()
 			stack := stacks.Of(maxStacks, id)[id]
@@ -55,9 +55,7 @@ func (t *ticks) gather(b *Breach, rule Rule, l *Loop, turn int64) {
 // profile takes a CPU profile, a shorter one if Run ends meanwhile.
 func (t *ticks) profile(d time.Duration) ([]byte, error) {
 	var data bytes.Buffer
-	var err error
-	t.quietly(func() { err = pprof.StartCPUProfile(&data) })
-	if err != nil {
+	if err := pprof.StartCPUProfile(&data); err != nil {
 		return nil, err
 	}
 	timer := time.NewTimer(d)
@@ -66,7 +64,7 @@ func (t *ticks) profile(d time.Duration) ([]byte, error) {
 	case <-timer.C:
 	case <-t.done:
 	}
-	t.quietly(pprof.StopCPUProfile)
+	pprof.StopCPUProfile()
 	return data.Bytes(), nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
+	"path"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -64,6 +66,61 @@ func ExampleConfig() {
 	wg.Wait()
 	// Output:
 	// throttling measured: false
+}
+
+// A turn that lasts too long is reported while it lasts, with the line of code it is at.
+func ExampleProbe_Watch() {
+	probe := looplag.New(looplag.Config{Interval: time.Millisecond, IdleInterval: time.Millisecond})
+	reported := make(chan struct{})
+	probe.OnBreach(looplag.Rule{Lag: time.Hour, Stall: time.Hour}, func(b looplag.Breach) {
+		fmt.Printf("%s is stuck in %s of %s\n", b.Loop.Name, path.Ext(b.Func)[1:], path.Base(b.File))
+		close(reported)
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = probe.Run(ctx) })
+
+	loop := probe.Watch("hub", 20*time.Millisecond)
+	loop.Begin()
+	wait(reported) // an event that is not handled in time
+	loop.End()
+	loop.Close()
+	stop()
+	wg.Wait()
+	// Output: hub is stuck in wait of example_test.go
+}
+
+//go:noinline
+func wait(reported chan struct{}) { <-reported }
+
+// What is a breach, and what is to be found out about it, is up to the rule.
+func ExampleProbe_OnBreach() {
+	probe := looplag.New(looplag.Config{})
+	stop := probe.OnBreach(looplag.Rule{
+		Lag:     20 * time.Millisecond,  // nine tenths of the time requests may wait as long
+		Stacks:  true,                   // of all goroutines
+		Profile: 500 * time.Millisecond, // of the processors
+	}, func(b looplag.Breach) {
+		log.Print(b)
+		_ = os.WriteFile("lag.pprof", b.Profile, 0o600)
+	})
+	defer stop()
+	// go probe.Run(ctx)
+}
+
+// Loops tells of each loop that is watched how busy it is, without Run, too.
+func ExampleProbe_Loops() {
+	probe := looplag.New(looplag.Config{})
+	loop := probe.Watch("hub", time.Minute)
+	defer loop.Close()
+	for range 3 {
+		loop.Begin()
+		loop.End()
+	}
+	for _, info := range probe.Loops() {
+		fmt.Println(info.Name, info.Max, info.Turns, info.Late)
+	}
+	// Output: hub 1m0s 3 0
 }
 
 func ExampleCause() {

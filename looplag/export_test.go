@@ -2,7 +2,11 @@ package looplag
 
 import "time"
 
-var Infer, Dominant, Distribution, Sum = infer, dominant, distribution, sum
+var (
+	Infer, Dominant   = infer, dominant
+	Distribution, Sum = distribution, sum
+	Culprit           = culprit
+)
 
 func (p *Probe) Notes() (timer func(from, due, fired time.Duration), arrival func(from, due, sent, arrived time.Duration), end func(now time.Duration) Snapshot) {
 	r := &p.record
@@ -20,4 +24,12 @@ func (p *Probe) Ticks() (next func() time.Duration, tick, end func()) {
 
 func Settle(l [causes]time.Duration, outside time.Duration, os OS, throttled time.Duration) [causes]time.Duration {
 	return suspicion{l, outside}.settle(reading{os: os, cpu: CPU{Throttled: throttled, OK: true}})
+}
+
+// Gather returns what gathers evidence for a report of a loop that is stuck in the calling goroutine.
+func (p *Probe) Gather(rule Rule) func() {
+	t := p.begin()
+	l := p.Watch("hub", time.Hour)
+	l.Begin()
+	return func() { t.gather(new(Breach), rule, l, l.began.Load()) }
 }

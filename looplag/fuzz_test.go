@@ -1,8 +1,10 @@
 package looplag_test
 
 import (
+	"path"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -105,12 +107,17 @@ func FuzzWindow(f *testing.F) {
 				}
 				held := float64(sent - began)
 				longest := max(held, wait)
-				bytes = append(bytes, note{now, time.Duration(longest), []piece{
-					{float64(began-lastByte) / 2, lastWait, lastWait}, // before it was due, like the one before
-					{float64(began-lastByte) / 2, longest, longest},   // and like this one
-					{longest - wait, longest, wait},                   // held back, and longer than it was under way
-					{held - (longest - wait), wait, wait},             // held back, but not as long
-					{wait, wait, wait},                                // under way
+				gap, peak := began-lastByte, longest
+				half := gap / 2
+				if half > 0 {
+					peak = max(peak, lastWait)
+				}
+				bytes = append(bytes, note{now, time.Duration(peak), []piece{
+					{float64(half), lastWait, lastWait},     // before it was due, like the one before
+					{float64(gap - half), longest, longest}, // and like this one
+					{longest - wait, longest, wait},         // held back, and longer than it was under way
+					{held - (longest - wait), wait, wait},   // held back, but not as long
+					{wait, wait, wait},                      // under way
 				}})
 				noteByte(lastByte, due, sent, now)
 				lastByte, lastWait = now, wait
@@ -127,3 +134,66 @@ func FuzzWindow(f *testing.F) {
 
 // span is b² × 100 µs: up to 6.5 s.
 func span(b byte) time.Duration { return time.Duration(b) * time.Duration(b) * 100 * time.Microsecond }
+
+// FuzzTurns makes turns of any length at any distance and compares what is reported with a model: a tick every 10 ms
+// looks how long the turn has lasted.
+func FuzzTurns(f *testing.F) {
+	f.Add([]byte{5, 60, 5, 49, 5, 51, 5, 255})
+	f.Add([]byte{0, 0, 255, 49, 0, 50, 0, 51})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		ops = ops[:min(len(ops), 100)]
+		synctest.Test(t, func(t *testing.T) {
+			const limit = 50 * ms
+			probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())
+			var got breaches
+			probe.OnBreach(looplag.Rule{Cooldown: 1}, got.add)
+			loop := probe.Watch("hub", limit)
+			defer loop.Close()
+			var now, spent, longest time.Duration
+			var want []looplag.LoopInfo
+			var turns, late uint64
+			sleep(ms / 2) // never at the same moment as a tick
+			now += ms / 2
+			for ; len(ops) >= 2; ops = ops[2:] {
+				gap, length := time.Duration(ops[0])*ms, time.Duration(ops[1])*ms
+				sleep(gap)
+				began := now + gap
+				now = began + length
+				loop.Begin()
+				sleep(length)
+				loop.End()
+				bound := limit
+				for tick := began.Truncate(10*ms) + 10*ms; tick < now; tick += 10 * ms {
+					if busy := tick - began; busy > bound {
+						bound = 2 * busy
+						want = append(want, looplag.LoopInfo{
+							Name: "hub", Max: limit, Busy: busy, Turns: turns, Late: late, Spent: spent, Longest: longest,
+						})
+					}
+				}
+				turns++
+				spent += length
+				longest = max(longest, length)
+				if length > limit {
+					late++
+				}
+			}
+			var infos []looplag.LoopInfo
+			for _, b := range got.take() {
+				infos = append(infos, *b.Loop)
+				require.Equal(t, "probe_test.go", path.Base(b.File), "in sleep")
+			}
+			require.Equal(t, want, infos)
+		})
+	})
+}
+
+// FuzzCulprit reads stacks that are none.
+func FuzzCulprit(f *testing.F) {
+	f.Add([]byte("goroutine 7 [sleep]:\ntime.Sleep(0x1)\n\t/src/time.go:1 +0x2\nmain.f(...)\n\t/a b/main.go:12 +0x3\n"))
+	f.Add([]byte("goroutine 7 [sleep]:\nmain.f\n\t:\n"))
+	f.Fuzz(func(t *testing.T, stack []byte) {
+		function, _, line := looplag.Culprit(stack)
+		require.True(t, line == 0 || function != "")
+	})
+}

@@ -7,11 +7,16 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
-// A kernel is what the operating system counts for the process, read from files.
+// A kernel is what the operating system counts for the process, read from files by a goroutine of its own: who comes back
+// from a system call may have to queue for a processor, and neither ticks nor bytes must.
 type kernel struct {
+	orders  chan struct{}           // a tick orders a reading; has room for one
+	reading atomic.Pointer[reading] // the last one
+
 	root     fs.FS
 	quota    *counterFile // cpu.stat of the process's cgroup
 	pressure *counterFile // cpu.pressure of that, or of the machine
@@ -26,6 +31,7 @@ type threadTimes struct{ ran, waited time.Duration }
 // A reading is what a kernel counted until a time.
 type reading struct {
 	at       time.Duration
+	threads  int
 	cpu      CPU
 	pressure Pressure
 	os       OS
@@ -76,25 +82,52 @@ func (c *counterFile) close() {
 	}
 }
 
-// openKernel opens what of it there is below root.
-func openKernel(root fs.FS) *kernel {
-	k := &kernel{root: root}
+// openKernel opens what of it there is below root, and reads it.
+func openKernel(root fs.FS, now time.Duration) *kernel {
+	k := &kernel{orders: make(chan struct{}, 1), root: root}
 	pressure := []string{"proc/pressure/cpu"}
 	if dir, ok := groupOf(root); ok {
 		k.quota = openCounters(root, path.Join(dir, "cpu.stat"))
 		pressure = append([]string{path.Join(dir, "cpu.pressure")}, pressure...)
 	}
 	k.pressure = openCounters(root, pressure...)
+	k.read(now)
 	return k
 }
 
+// run carries out orders.
+func (k *kernel) run(now func() time.Duration) {
+	for range k.orders {
+		k.read(now())
+	}
+}
+
+// close is called when run has ended.
 func (k *kernel) close() {
 	k.quota.close()
 	k.pressure.close()
 }
 
-func (k *kernel) read(now time.Duration) reading {
-	return reading{at: now, cpu: parseQuota(k.quota.read()), pressure: parsePressure(k.pressure.read()), os: k.readThreads()}
+func (k *kernel) read(now time.Duration) {
+	os := k.readThreads()
+	k.reading.Store(&reading{
+		at: now, threads: len(k.threads),
+		cpu: parseQuota(k.quota.read()), pressure: parsePressure(k.pressure.read()), os: os,
+	})
+}
+
+// order has the kernel read if the last reading is older than that, or than it may be considering that each thread costs
+// microseconds.
+func (k *kernel) order(now, age time.Duration) {
+	const perThread = 3 * time.Millisecond // of which reading it takes some thousandths
+	last := k.reading.Load()
+	if now-last.at < max(age, time.Duration(last.threads)*perThread) {
+		return
+	}
+	select {
+	case k.orders <- struct{}{}:
+	default: // it is being read
+	}
 }
 
 // parsePressure reads "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345", the total in microseconds.

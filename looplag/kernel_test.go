@@ -130,3 +130,36 @@ func TestOSIsNotMeasuredWhereNothingTells(t *testing.T) {
 	}
 	require.Zero(t, passes(t, root{"proc/self/task/1/stat": ""}, root{}).OS)
 }
+
+func TestSlowFilesHoldUpNeitherTicksNorBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var machine history
+		machine.become(root{"proc/pressure/cpu": pressure("1")})
+		probe := run(t, looplag.Config{Root: slow{&machine}, IdleInterval: 10 * ms, Window: time.Second}, newPipe())
+		sleep(time.Minute)
+		s := probe.Snapshot()
+		require.True(t, s.Pressure.OK)
+		require.Zero(t, s.Net.Max)
+		require.Zero(t, s.Timer.Max)
+		require.Equal(t, uint64(50), s.Net.N)
+	})
+}
+
+// slow takes 300 ms to open a file, and to read it.
+type slow struct{ fs.FS }
+
+func (s slow) Open(name string) (fs.File, error) {
+	time.Sleep(300 * ms)
+	file, err := s.FS.Open(name)
+	if f, ok := file.(kernelFile); ok {
+		return slowFile{f}, nil
+	}
+	return file, err
+}
+
+type slowFile struct{ kernelFile }
+
+func (f slowFile) ReadAt(b []byte, offset int64) (int, error) {
+	time.Sleep(300 * ms)
+	return f.kernelFile.ReadAt(b, offset)
+}

@@ -10,6 +10,7 @@ import (
 type pipe struct {
 	bytes    chan byte
 	closed   chan struct{}
+	released chan struct{}
 	hold     duration     // for how long a byte is under way
 	readErr  error        // returned instead of a byte
 	writeErr error        // returned by Write
@@ -23,7 +24,12 @@ type duration struct{ ns atomic.Int64 }
 func (d *duration) set(to time.Duration) { d.ns.Store(int64(to)) }
 func (d *duration) get() time.Duration   { return time.Duration(d.ns.Load()) }
 
-func newPipe() *pipe { return &pipe{bytes: make(chan byte, 1), closed: make(chan struct{})} }
+func newPipe() *pipe {
+	return &pipe{bytes: make(chan byte, 1), closed: make(chan struct{}), released: make(chan struct{}, 1)}
+}
+
+// release ends the way of the byte that is held.
+func (p *pipe) release() { p.released <- struct{}{} }
 
 // open is for Config.Pipe.
 func (p *pipe) open() (io.ReadCloser, io.WriteCloser, error) { return reader{p}, writer{p}, nil }
@@ -41,6 +47,8 @@ func (r reader) Read(b []byte) (int, error) {
 		}
 		select {
 		case <-time.After(r.hold.get()):
+			return 1, nil
+		case <-r.released:
 			return 1, nil
 		case <-r.closed:
 			return 0, io.EOF

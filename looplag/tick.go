@@ -8,6 +8,7 @@ import (
 // ticks is the state of one Run. It belongs to Run's goroutine.
 type ticks struct {
 	*Probe
+	kernel   *kernel
 	courier  *courier
 	hopper   *hopper
 	net      errand        // of the courier
@@ -24,21 +25,18 @@ type ticks struct {
 
 // begin starts a window, to be ended by end.
 func (p *Probe) begin() *ticks {
-	k := openKernel(p.cfg.Root)
-	first := k.read(p.now())
+	k := openKernel(p.cfg.Root, p.now())
 	now := p.now()
 	c := &courier{
 		route:  route{now: p.now, sent: &p.sent},
-		orders: make(chan bool, 1), failed: make(chan error, 2),
-		kernel: k, every: p.cfg.Window / slots,
+		orders: make(chan struct{}, 1), failed: make(chan error, 2),
 	}
-	c.reading.Store(&first)
 	h := &hopper{
 		route: route{now: p.now, sent: &p.hopped},
 		wake:  make(chan struct{}, 1), push: make(chan struct{}, 1),
 	}
 	t := &ticks{
-		Probe: p, courier: c, hopper: h,
+		Probe: p, kernel: k, courier: c, hopper: h,
 		net:      errand{route: &c.route, probe: netProbe, noted: now},
 		queue:    errand{route: &h.route, probe: queueProbe, noted: now},
 		interval: p.cfg.Interval, silent: true, last: now,
@@ -46,15 +44,16 @@ func (p *Probe) begin() *ticks {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.record.tally.kernel = first
+	t.record.tally.kernel = *k.reading.Load()
 	t.record.restart(now)
 	t.publish(t.record.advance(now))
 	return t
 }
 
-// end leaves behind what the runtime alone tells. The courier must have ended.
+// end leaves behind what the runtime alone tells. Everything that Run has started must have ended.
 func (t *ticks) end() {
-	t.courier.kernel.close()
+	t.kernel.close()
+	t.watchers.forget()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.record.tally.kernel = reading{}
@@ -82,25 +81,30 @@ func (t *ticks) tick() {
 	now, due := t.now(), time.Duration(t.due.Load())
 	lag, wait := now-due, t.net.see(now)
 	t.queue.see(now)
-	late := t.waited(lag, wait, now-t.last)
-	t.setPace(now, late > 0)
+	lost := t.waited(lag, wait, now-t.last)
+	t.setPace(now, lost > 0)
 
-	s, ours := t.note(now, due, late)
+	s, ours := t.note(now, due, lost)
 	t.publish(s)
 	if !t.silent {
 		if t.cfg.Queue && t.hopper.ready(t.queue.ordered) && t.queue.order(due) {
 			t.hopper.hop()
 		}
 		if t.net.order(due) {
-			t.courier.orders <- late > 0 // there is room: the last order has been carried out
+			t.courier.orders <- struct{}{} // there is room: the last order has been carried out
 		}
+		age := t.cfg.Window / 2
+		if t.record.fresh.sum() > 0 { // there are causes to settle
+			age = t.cfg.Window / slots
+		}
+		t.kernel.order(now, age)
 	}
 	t.judge(s, due, max(lag, wait), ours)
 }
 
 // note adds what a tick saw to the record and returns how the window looks, and whether the probe itself has stopped the
 // world since the last tick: then the time that was lost has no cause.
-func (t *ticks) note(now, due, late time.Duration) (s Snapshot, ours bool) {
+func (t *ticks) note(now, due, lost time.Duration) (s Snapshot, ours bool) {
 	elapsed := now - t.last
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,7 +119,7 @@ func (t *ticks) note(now, due, late time.Duration) (s Snapshot, ours bool) {
 		r.tally.queued += float64(waiting) * float64(elapsed)
 		r.tally.polled += elapsed
 	}
-	if k := t.courier.reading.Load(); k.at != r.tally.kernel.at {
+	if k := t.kernel.reading.Load(); k.at != r.tally.kernel.at {
 		r.tally.lost = r.tally.lost.plus(r.fresh.settle(k.since(r.tally.kernel)))
 		r.tally.kernel, r.fresh = *k, suspicion{}
 	}
@@ -123,9 +127,9 @@ func (t *ticks) note(now, due, late time.Duration) (s Snapshot, ours bool) {
 	if !ours {
 		outside := r.meter.gauge(notInGo)
 		cause := infer(max(demand, t.demand), outside, now-due)
-		r.fresh.lost[cause] += late
+		r.fresh.lost[cause] += lost
 		if cause == CauseCPUSaturated && manyOutside(outside) {
-			r.fresh.outside += late
+			r.fresh.outside += lost
 		}
 	}
 	t.demand, t.last = demand, now

@@ -48,9 +48,12 @@ func (k *track) noteTrip(from, due time.Duration, t trip) {
 	gap := began - from
 	k.waits.add(k.last, gap/2)
 	k.waits.add(longest, gap-gap/2)
-	k.last = wait
 	k.n++
 	k.peak = max(k.peak, longest)
+	if gap > 1 {
+		k.peak = max(k.peak, k.last)
+	}
+	k.last = wait
 }
 
 // dist describes the waits.

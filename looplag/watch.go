@@ -102,6 +102,9 @@ func (l *Loop) Close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.loops = slices.DeleteFunc(w.loops, func(other *Loop) bool { return other == l })
+	for _, r := range w.reporters {
+		delete(r.told, l)
+	}
 }
 
 // Loops returns the loops that are watched, in the order of their Watch. It does not need Run.
@@ -128,20 +131,19 @@ func (l *Loop) info(now time.Duration) LoopInfo {
 	return info
 }
 
-// stuck reports whether the loop's turn is to be reported as of now, and whether it has been before.
-func (l *Loop) stuck(now time.Duration) (stuck, again bool) {
+// stuck reports whether the loop's turn is to be reported as of now.
+func (l *Loop) stuck(now time.Duration) bool {
 	began := l.began.Load()
 	if began == 0 {
-		return false, false
+		return false
 	}
 	if began != l.turn {
 		l.turn, l.bound = began, l.max
 	}
 	busy := now + 1 - time.Duration(began)
 	if busy <= l.bound {
-		return false, false
+		return false
 	}
-	again = l.bound > l.max
 	l.bound = 2 * max(l.bound, busy)
-	return true, again
+	return true
 }

@@ -3,7 +3,7 @@
 // Command lag makes a server late in one way after another and prints, for each, what an HTTP client in another process
 // really waited beside what looplag and others say about it.
 //
-//	go run ./internal/bench/cmd/lag [-storm regexp] [-cpu 1,2] [-warm 1.5s] [-for 4s]
+//	go run ./internal/bench/cmd/lag [-storm regexp] [-cpu 1,2] [-warm 1.5s] [-for 10s]
 //
 // It starts itself twice for each storm: as the server, which is made late and measures itself, and as the client, which
 // sends requests at random moments over connections that are open already. Quantiles of a column are of the same seconds
@@ -44,7 +44,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	cpu := flags.String("cpu", "1,2", "run with each of these `values` of GOMAXPROCS")
 	var p plan
 	flags.DurationVar(&p.warm, "warm", 1500*time.Millisecond, "measure from this time on")
-	flags.DurationVar(&p.length, "for", 4*time.Second, "measure for so long")
+	flags.DurationVar(&p.length, "for", 10*time.Second, "measure for so long")
 	serve := flags.String("serve", "", "be the server and make it late by `storm`; for this command itself")
 	load := flags.String("load", "", "be the client of this `address`; for this command itself")
 	if err := flags.Parse(args); err != nil {

@@ -33,7 +33,7 @@ func write(w io.Writer, rows []row) error {
 		"storm", "P", "client", "p99", "Net", "p99", "Net ÷ client", "Timer", "p99", "Queue", "Sched", "p99",
 		"ticker", "p99", "OTel", "p99", "Prometheus", "p99",
 	}}
-	causes := table{{"storm", "P", "Cause", "own figure", "", "RunQueue counted", "by Little's law", "verdict"}}
+	causes := table{{"storm", "P", "Cause", "own figure", "", "RunQueue counted", "by Little's law", "ran", "waited", "verdict"}}
 	for _, r := range rows {
 		s := r.server.Snapshot
 		line := []string{r.storm.name, r.procs}
@@ -50,26 +50,33 @@ func write(w io.Writer, rows []row) error {
 
 		name, value := r.storm.figure(s)
 		causes = append(causes, []string{
-			r.storm.name, r.procs, r.server.Cause, number(value), name, number(s.RunQueue), number(r.server.Little), r.verdict(),
+			r.storm.name, r.procs, r.server.Cause, number(value), name, number(s.RunQueue), number(r.server.Little),
+			number(share(s, s.OS.Ran) / 100), number(share(s, s.OS.Waited) / 100), r.verdict(),
 		})
 	}
-	_, err := fmt.Fprintf(w, "Medians and p99 in milliseconds; P is GOMAXPROCS.\n\n%s\n%s", waits, causes)
+	_, err := fmt.Fprintf(w, "Medians and p99 in milliseconds; P is GOMAXPROCS; ran and waited are processors, of the kernel's scheduler.\n\n%s\n%s", waits, causes)
 	return err
 }
 
 // verdict says whether the Snapshot tells the storm.
 func (r row) verdict() string {
-	ratio := millis(r.server.Snapshot.Net.P50) / r.client.Late.P50
+	s := r.server.Snapshot
+	ratio := millis(s.Net.P50) / r.client.Late.P50
+	var missed string
 	switch {
 	case r.storm.queues && r.client.Generator > 0.1:
 		return "no measurement: the client was late itself"
 	case !slices.ContainsFunc(r.storm.causes, func(c looplag.Cause) bool { return c.String() == r.server.Cause }):
-		return "missed: the cause"
+		missed = "missed: the cause"
 	case r.storm.queues && (ratio < 0.7 || ratio > 1.3):
-		return "missed: Net"
+		missed = "missed: Net"
 	default:
 		return "met"
 	}
+	if s.OS.Waited > s.OS.Ran {
+		missed += ", but others had the processors"
+	}
+	return missed
 }
 
 // A table is printed as Markdown; its first line is the header.
