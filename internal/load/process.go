@@ -22,16 +22,17 @@ import (
 // generator, keeps to the second one, so that what the server cannot do any more is for want of its own processor and
 // not because its clients compete for it.
 type Process struct {
-	URL string // as the server tells it
+	URL   string // as the server tells it
+	Debug string // where it tells about itself, if it says so
 
 	cmd    *exec.Cmd
 	copied sync.WaitGroup
 }
 
-var announced = regexp.MustCompile(`url=(http://\S+)`)
+var announced = regexp.MustCompile(`url=(http://\S+)(?: debug=(http://\S+))?`)
 
-// Start starts a server with GOMAXPROCS 1 and waits until it writes url=http://… to its standard error, which it copies
-// to stderr. Without taskset nobody is kept to any processor. The server is killed when ctx ends, and by [Process.Stop].
+// Start starts a server with GOMAXPROCS 1 and waits until it writes url=http://…, and perhaps debug=http://…, to its
+// standard error, which it copies to stderr. Without taskset nobody is kept to any processor. The server is killed when ctx ends, and by [Process.Stop].
 func Start(ctx context.Context, stderr io.Writer, command ...string) (*Process, error) {
 	if taskset, err := exec.LookPath("taskset"); err == nil {
 		command = append([]string{taskset, "-c", "0"}, command...)
@@ -59,7 +60,7 @@ func Start(ctx context.Context, stderr io.Writer, command ...string) (*Process, 
 		}
 		io.WriteString(stderr, line) //nolint:errcheck // as below
 		if m := announced.FindStringSubmatch(line); m != nil {
-			p.URL = m[1]
+			p.URL, p.Debug = m[1], m[2]
 		}
 	}
 	p.copied.Go(func() { io.Copy(stderr, lines) }) //nolint:errcheck // it ends with the server

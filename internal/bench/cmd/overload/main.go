@@ -1,15 +1,16 @@
 // Command overload offers examples/search from half to three times what it can do, with and without shedding, and
 // prints what came of it as a table and a plot: how docs/shedding.md got its figures.
 //
-//	go run ./internal/bench/cmd/overload [-step 5s] [-svg docs/overload.svg] >table.md
+//	go run ./internal/bench/cmd/overload [-step 2s] [-svg docs/overload.svg] >table.md
 //
 // The server has one processor and the load generator, which is in open loop, another. Searches are for two words
-// each, so that hardly any is in the cache. The knee is the highest of the loads that are tried at which 99 % of the
-// searches are answered within 100 ms; all others are multiples of it.
+// each, so that hardly any is in the cache. Loads are percentages of the rate at which the server, kept busy by 16 clients,
+// answers; an answer within 100 ms is good.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/grove-go/grove/internal/load"
+	"github.com/grove-go/grove/looplag/shed"
 )
 
 func main() {
@@ -36,8 +38,9 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("overload", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	step := flags.Duration("step", 5*time.Second, "measure each load for `d`, after a second that does not count")
-	patience := flags.Duration("patience", time.Minute, "repeat a measurement that other processes disturb for `d`")
+	step := flags.Duration("step", 2*time.Second, "measure each load for `d`, after a second that does not count")
+	patience := flags.Duration("patience", 5*time.Second, "repeat a measurement that other processes disturb for `d`")
+	saturation := flags.Float64("saturation", 0, "take this `rate` for saturation; 0 measures it")
 	svg := flags.String("svg", "", "draw a plot into this `file`")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -53,22 +56,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build the server: %w", err)
 	}
-	x := &experiment{binary: binary, step: *step, patience: *patience, stderr: stderr}
-	if err := x.findKnee(ctx); err != nil {
-		return err
-	}
-	for _, m := range modes {
-		if err := x.offer(ctx, m); err != nil {
+	x := &experiment{binary: binary, saturation: *saturation, step: *step, patience: *patience, stderr: stderr}
+	if x.saturation == 0 {
+		if err := x.saturate(ctx); err != nil {
 			return err
 		}
+	}
+	if _, err := fmt.Fprintf(stderr, "saturation: %.0f/s\n", x.saturation); err != nil {
+		return err
+	}
+	if err := x.offer(ctx); err != nil {
+		return err
 	}
 	var rows []load.Row
 	for _, m := range modes {
 		for _, p := range x.points[m] {
-			rows = append(rows, load.Row{Name: fmt.Sprintf("%s, %.0f %%", m.name, p.percent), Result: p.Result})
+			rows = append(rows, load.Row{Name: fmt.Sprintf("%s, %.0f %%, shed %d", m.name, p.percent, p.shed), Result: p.Result})
 		}
 	}
-	if err := load.Table(stdout, fmt.Sprintf("search, load as a share of %.0f/s", x.knee), rows); err != nil {
+	if err := load.Table(stdout, fmt.Sprintf("search, load as a share of %.0f/s", x.saturation), rows); err != nil {
 		return err
 	}
 	if *svg == "" {
@@ -82,10 +88,12 @@ type mode struct{ name, flag string }
 
 var modes = []mode{{"without shedding", "-shed=false"}, {"with shedding", "-shed"}}
 
-// A point is what came of a load, in percent of the knee.
+// A point is what came of a load, in percent of saturation, and how many requests the shedder refused of all that were
+// sent for it, warm-up and repetitions included. The others of those refused were so by the queue before the database.
 type point struct {
 	percent float64
 	load.Result
+	shed uint64
 }
 
 type experiment struct {
@@ -93,61 +101,67 @@ type experiment struct {
 	step, patience time.Duration
 	stderr         io.Writer
 
-	knee   float64 // requests per second
-	points map[mode][]point
+	saturation float64 // requests per second
+	points     map[mode][]point
 }
 
-// objective is within which time 99 % of the searches are answered up to the knee.
+// objective is within which time an answer is good.
 const objective = 100 * time.Millisecond
 
-// findKnee tries loads without shedding.
-func (x *experiment) findKnee(ctx context.Context) error {
-	return x.withServer(ctx, modes[0], func(server *load.Process, client *http.Client) error {
-		saturation, err := server.Saturation(ctx, client, searches(server), 3*time.Second, x.patience)
-		if err != nil {
-			return err
-		}
-		for percent := 60.0; percent <= 100; percent += 5 {
-			rate := saturation * percent / 100
-			r, err := x.measure(ctx, server, client, rate)
-			if err != nil {
-				return err
-			}
-			if _, err := fmt.Fprintf(x.stderr, "knee? %.0f/s, %.0f %% of saturation: p99 %v, goodput %.0f, others took %.0f %%\n",
-				rate, percent, r.P99, r.Goodput, 100*r.Intruders); err != nil {
-				return err
-			}
-			if r.P99 > objective || r.Goodput < 0.97*r.Achieved {
-				break
-			}
-			x.knee = rate
-		}
-		if x.knee == 0 {
-			return fmt.Errorf("at 60 %% of %.0f/s more than one search in a hundred takes longer than %v", saturation, objective)
-		}
-		return nil
+// saturate finds the unit of loads.
+func (x *experiment) saturate(ctx context.Context) error {
+	return x.withServer(ctx, modes[0], func(server *load.Process, client *http.Client) (err error) {
+		x.saturation, err = server.Saturation(ctx, client, searches(server), 3*time.Second, x.patience)
+		return err
 	})
 }
 
-// offer measures a mode under all loads.
-func (x *experiment) offer(ctx context.Context, m mode) error {
-	return x.withServer(ctx, m, func(server *load.Process, client *http.Client) error {
-		for _, percent := range []float64{50, 80, 90, 100, 125, 150, 200, 250, 300} {
-			r, err := x.measure(ctx, server, client, x.knee*percent/100)
-			if err != nil {
-				return err
+// offer measures all loads, each in all modes one after the other.
+func (x *experiment) offer(ctx context.Context) error {
+	return x.withServer(ctx, modes[0], func(without *load.Process, client *http.Client) error {
+		return x.withServer(ctx, modes[1], func(with *load.Process, _ *http.Client) error {
+			x.points = make(map[mode][]point)
+			for _, percent := range []float64{50, 80, 90, 100, 150, 200, 300} {
+				for i, server := range []*load.Process{without, with} {
+					before, err := refusedBy(ctx, server)
+					if err != nil {
+						return err
+					}
+					r, err := x.measure(ctx, server, client, x.saturation*percent/100)
+					if err != nil {
+						return err
+					}
+					after, err := refusedBy(ctx, server)
+					if err != nil {
+						return err
+					}
+					m, shed := modes[i], after-before
+					if _, err := fmt.Fprintf(x.stderr, "%s, %.0f %%: goodput %.2f, p99 %v, refused %d, %d by the shedder, others took %.0f %%\n",
+						m.name, percent, r.Goodput/x.saturation, r.P99, r.Refused, shed, 100*r.Intruders); err != nil {
+						return err
+					}
+					x.points[m] = append(x.points[m], point{percent, r, shed})
+				}
 			}
-			if _, err := fmt.Fprintf(x.stderr, "%s, %.0f %%: goodput %.2f, p99 %v, refused %d, others took %.0f %%\n",
-				m.name, percent, r.Goodput/x.knee, r.P99, r.Refused, 100*r.Intruders); err != nil {
-				return err
-			}
-			if x.points == nil {
-				x.points = make(map[mode][]point)
-			}
-			x.points[m] = append(x.points[m], point{percent, r})
-		}
-		return nil
+			return nil
+		})
 	})
+}
+
+// refusedBy asks a server how many requests its shedder has refused.
+func refusedBy(ctx context.Context, server *load.Process) (uint64, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.Debug+"/debug/grove", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // it has been read, or is broken
+	var status struct{ Shed shed.Stats }
+	err = json.NewDecoder(resp.Body).Decode(&status)
+	return status.Shed.Refused.Normal, err
 }
 
 func (x *experiment) measure(ctx context.Context, server *load.Process, client *http.Client, rate float64) (load.Result, error) {

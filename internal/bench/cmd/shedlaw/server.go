@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/grove-go/grove/looplag"
-	"github.com/grove-go/grove/looplag/shed"
 )
 
 // serve answers requests that cost work in the mean, under a law, until the process is killed. It prints its URL.
@@ -28,7 +27,7 @@ func serve(ctx context.Context, name string, work time.Duration, stderr io.Write
 	d := &door{}
 	l := laws[name]()
 	if g, ok := l.(*grove); ok {
-		g.shedder = shed.New(probe, shed.Policy{})
+		g.listen(probe)
 	}
 	go d.watch(l, probe)
 
