@@ -62,7 +62,7 @@ var arrows = map[string]arrow{
 	},
 
 	"looplag":      {why: "must not depend on what it measures"},
-	"looplag/shed": {why: "is middleware", grove: []string{"looplag"}, http: true},
+	"looplag/shed": {why: "is middleware that knows of a probe only how late it is", http: true},
 
 	"observe": {
 		why:   "watches all five, and is the only one that knows OpenTelemetry",

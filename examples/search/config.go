@@ -15,6 +15,8 @@ type config struct {
 	Addr, Debug kit.Addr
 	// Budget is what a request may take.
 	Budget time.Duration
+	// Shed says whether requests are refused when the server is late.
+	Shed bool
 	// Redis without a URL means that there is no shared cache; Postgres without one that SQLite is the database.
 	Redis    rediscache.Config
 	Postgres store.PostgresConfig
@@ -27,6 +29,7 @@ func configure(args []string, getenv func(string) string, stderr io.Writer) (con
 	fs.SetOutput(stderr)
 	fs.Var(&c.Addr, "addr", "`host:port` for users")
 	fs.Var(&c.Debug, "debug", "`host:port` for operators: /livez, /readyz, /debug/grove, /debug/pprof")
+	fs.BoolVar(&c.Shed, "shed", true, "refuse requests when the server is late; -shed=false shows what happens otherwise")
 	fs.StringVar(&c.Redis.URL, "redis", "", "`URL` of a Redis to share a cache in, such as redis://127.0.0.1:6379")
 	fs.StringVar(&c.Postgres.URL, "postgres", "",
 		"`URL` of a Postgres to search in instead of SQLite, such as postgres://user@127.0.0.1:5432/db")

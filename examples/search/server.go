@@ -15,6 +15,7 @@ import (
 	"github.com/grove-go/grove/examples/search/internal/store"
 	"github.com/grove-go/grove/examples/search/internal/web"
 	"github.com/grove-go/grove/looplag"
+	"github.com/grove-go/grove/looplag/shed"
 	"github.com/grove-go/grove/shutdown"
 )
 
@@ -63,10 +64,16 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 
 	probe := looplag.New(looplag.Config{})
 	status["looplag"] = func() any { return probe.Snapshot() }
+	handler := web.New(site)
+	if c.Shed {
+		shedder := shed.New(probe, shed.Policy{})
+		status["shed"] = func() any { return shedder.Stats() }
+		handler = shedder.Middleware(handler)
+	}
 	app.Add(
 		shutdown.Component{Name: "looplag", Phase: shutdown.Telemetry, Run: probe.Run},
 		kit.Debug(app, operators, status),
-		serveHTTP(users, site),
+		serveHTTP(users, handler, log),
 		shutdown.Component{Name: "announcement", Phase: shutdown.Announce, Start: func(context.Context) error {
 			log.Info("serving", "url", "http://"+users.Addr().String(), "debug", "http://"+operators.Addr().String())
 			return nil
@@ -75,14 +82,14 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 	return app.Run(ctx)
 }
 
-// serveHTTP is the component that serves the site to users.
-func serveHTTP(ln net.Listener, site web.Config) shutdown.Component {
+// serveHTTP is the component that serves users.
+func serveHTTP(ln net.Listener, handler http.Handler, log *slog.Logger) shutdown.Component {
 	return shutdown.HTTP("http", &http.Server{
-		Handler:           web.New(site),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(site.Log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}, ln)
 }
 

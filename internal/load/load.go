@@ -36,9 +36,12 @@ func NewClient(maxInFlight int) *http.Client {
 
 const defaultInFlight = 4096
 
+// A Request makes the request number n.
+type Request func(ctx context.Context, n int) (*http.Request, error)
+
 // Run sends what request returns for 0, 1, 2, … and returns when the last of it is answered or has timed out. When ctx
 // ends it cancels what is under way, waits for it, and returns the cause; it also fails if request does.
-func Run(ctx context.Context, client *http.Client, request func(ctx context.Context, n int) (*http.Request, error), c Config) (Result, error) {
+func Run(ctx context.Context, client *http.Client, request Request, c Config) (Result, error) {
 	c.Timeout = cmp.Or(c.Timeout, 2*time.Second)
 	c.SLO = cmp.Or(c.SLO, 100*time.Millisecond)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultInFlight)

@@ -3,14 +3,18 @@ package load
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,16 +22,17 @@ import (
 // generator, keeps to the second one, so that what the server cannot do any more is for want of its own processor and
 // not because its clients compete for it.
 type Process struct {
-	URL string // as the server tells it
+	URL   string // as the server tells it
+	Debug string // where it tells about itself, if it says so
 
 	cmd    *exec.Cmd
 	copied sync.WaitGroup
 }
 
-var announced = regexp.MustCompile(`url=(http://\S+)`)
+var announced = regexp.MustCompile(`url=(http://\S+)(?: debug=(http://\S+))?`)
 
-// Start starts a server with GOMAXPROCS 1 and waits until it writes url=http://… to its standard error, which it copies
-// to stderr. Without taskset nobody is kept to any processor. The server is killed when ctx ends, and by [Process.Stop].
+// Start starts a server with GOMAXPROCS 1 and waits until it writes url=http://…, and perhaps debug=http://…, to its
+// standard error, which it copies to stderr. Without taskset nobody is kept to any processor. The server is killed when ctx ends, and by [Process.Stop].
 func Start(ctx context.Context, stderr io.Writer, command ...string) (*Process, error) {
 	if taskset, err := exec.LookPath("taskset"); err == nil {
 		command = append([]string{taskset, "-c", "0"}, command...)
@@ -55,7 +60,7 @@ func Start(ctx context.Context, stderr io.Writer, command ...string) (*Process, 
 		}
 		io.WriteString(stderr, line) //nolint:errcheck // as below
 		if m := announced.FindStringSubmatch(line); m != nil {
-			p.URL = m[1]
+			p.URL, p.Debug = m[1], m[2]
 		}
 	}
 	p.copied.Go(func() { io.Copy(stderr, lines) }) //nolint:errcheck // it ends with the server
@@ -69,28 +74,109 @@ func (p *Process) Stop() {
 	p.cmd.Wait() //nolint:errcheck // it was killed
 }
 
-// Intruders begins to measure which share of the server's processor others take, and returns a function that tells
-// it. It is negative where the system does not say.
-func (p *Process) Intruders() func() float64 {
-	began, busy, own := time.Now(), busyTicks(), p.ticks()
-	return func() float64 {
-		nowBusy, nowOwn := busyTicks(), p.ticks()
-		if min(busy, own, nowBusy, nowOwn) < 0 {
-			return -1
+// Undisturbed is up to which share of the server's processor others may take without changing what it can do.
+const Undisturbed = 0.08
+
+// Measure is [Run] against the server, undisturbed if that happens within patience: while others keep the machine busy
+// it waits, and when they took more of the server's processor than [Undisturbed] meanwhile it tries again. Of several
+// attempts it returns the least disturbed. Result.Intruders tells how much that was.
+func (p *Process) Measure(ctx context.Context, client *http.Client, request Request, c Config, patience time.Duration) (r Result, err error) {
+	r, intruders, err := undisturbed(ctx, p, patience, func() (Result, error) { return Run(ctx, client, request, c) })
+	r.Intruders = intruders
+	return r, err
+}
+
+// Saturation returns how many requests a second the server accepts when 16 clients always wait for an answer each, over
+// d, undisturbed as [Process.Measure] is.
+func (p *Process) Saturation(ctx context.Context, client *http.Client, request Request, d, patience time.Duration) (float64, error) {
+	rate, _, err := undisturbed(ctx, p, patience, func() (float64, error) { return saturate(ctx, client, request, d) })
+	return rate, err
+}
+
+func saturate(ctx context.Context, client *http.Client, request Request, d time.Duration) (float64, error) {
+	var next, done atomic.Int64
+	var clients sync.WaitGroup
+	end := time.Now().Add(d)
+	for range 16 {
+		clients.Go(func() {
+			for time.Now().Before(end) && ctx.Err() == nil {
+				r, err := request(ctx, int(next.Add(1)))
+				if err == nil && send(client, r, end) == accepted {
+					done.Add(1)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	if done.Load() == 0 {
+		return 0, errors.New("load: nothing is accepted")
+	}
+	return float64(done.Load()) / d.Seconds(), context.Cause(ctx)
+}
+
+// undisturbed returns what measure found in its least disturbed attempt, and how much of the server's processor others took
+// during that.
+func undisturbed[R any](ctx context.Context, p *Process, patience time.Duration, measure func() (R, error)) (best R, least float64, err error) {
+	least = math.Inf(1)
+	for began := time.Now(); ; {
+		if err := settle(ctx, patience-time.Since(began)); err != nil {
+			return best, 0, err
 		}
-		const tick = 10 * time.Millisecond // of the kernel's interface, whatever it counts in inside
-		return float64(time.Duration((nowBusy-busy)-(nowOwn-own))*tick) / float64(time.Since(began))
+		intruders := p.intruders()
+		r, err := measure()
+		if err != nil {
+			return best, 0, err
+		}
+		if share := intruders(); share < least {
+			best, least = r, share
+		}
+		if least <= Undisturbed || time.Since(began) > patience {
+			return best, least, nil
+		}
 	}
 }
 
-// busyTicks is for how long the first processor has been busy, -1 if nothing tells.
-func busyTicks() int {
+// settle waits until the first two processors are nearly idle, but no longer than patience.
+func settle(ctx context.Context, patience time.Duration) error {
+	const glance = 200 * time.Millisecond
+	for began := time.Now(); time.Since(began) < patience; {
+		busy := [2]int{busyTicks(0), busyTicks(1)}
+		select {
+		case <-time.After(glance):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if max(busyTicks(0)-busy[0], busyTicks(1)-busy[1]) <= int(glance/tick)/10 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// tick is the unit of the kernel's interface, whatever it counts in inside.
+const tick = 10 * time.Millisecond
+
+// intruders begins to measure which share of the server's processor others take, and returns a function that tells
+// it. It is 0 where the system does not say.
+func (p *Process) intruders() func() float64 {
+	began, busy, own := time.Now(), busyTicks(0), p.ticks()
+	return func() float64 {
+		nowBusy, nowOwn := busyTicks(0), p.ticks()
+		if min(busy, own, nowBusy, nowOwn) < 0 {
+			return 0
+		}
+		return max(0, float64(time.Duration((nowBusy-busy)-(nowOwn-own))*tick)/float64(time.Since(began)))
+	}
+}
+
+// busyTicks is for how long a processor has been busy, -1 if nothing tells.
+func busyTicks(processor int) int {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return -1
 	}
 	for line := range strings.Lines(string(stat)) {
-		if f := strings.Fields(line); len(f) > 8 && f[0] == "cpu0" {
+		if f := strings.Fields(line); len(f) > 8 && f[0] == fmt.Sprintf("cpu%d", processor) {
 			return sum(f[1], f[2], f[3], f[6], f[7], f[8]) // user, nice, system, irq, softirq, steal
 		}
 	}

@@ -31,7 +31,6 @@ var laws = map[string]func() law{
 	"pi-nogate": func() law {
 		return share(gated(newPI(0), func(v view) time.Duration { return v.wait }))
 	},
-	"pi-overdue": func() law { return share(gated(newPI(ms(100)), peaks())) },
 	"pi-runnable": func() law {
 		return share(gated(newPI(ms(100)), func(v view) time.Duration { return time.Duration(v.runnable * float64(ms(1))) }))
 	},
@@ -39,6 +38,8 @@ var laws = map[string]func() law{
 	"limit":    func() law { return &limit{max: 16} },
 	"failsafe": func() law { return failsafe{adaptivelimiter.NewWithDefaults[any]()} },
 	"grove":    func() law { return new(grove) },
+	"grove-10": func() law { return &grove{policy: shed.Policy{Target: ms(10)}} },
+	"grove-50": func() law { return &grove{policy: shed.Policy{Target: ms(50)}} },
 }
 
 func names() []string { return slices.Sorted(maps.Keys(laws)) }
@@ -136,18 +137,6 @@ func gated(c *pi, wait func(view) time.Duration) func(view) float64 {
 	return func(v view) float64 { return c.next(wait(v)) }
 }
 
-// peaks makes a wait of the age of what is under way: the last age that was seen before it fell, or the current one.
-func peaks() func(view) time.Duration {
-	var age, peak time.Duration
-	return func(v view) time.Duration {
-		if v.overdue < age {
-			peak = age
-		}
-		age = v.overdue
-		return max(peak, age)
-	}
-}
-
 // codel refuses single requests while the wait stays above target, the more often the longer it does.
 type codel struct {
 	wait  atomic.Int64
@@ -235,7 +224,13 @@ func (f failsafe) admit(*door) (func(), bool) {
 }
 
 // grove is what package shed has become: the PI controller on the ages that looplag.Probe tells.
-type grove struct{ shedder *shed.Shedder }
+type grove struct {
+	policy  shed.Policy
+	shedder *shed.Shedder
+}
+
+// listen gives it the source to act on.
+func (g *grove) listen(source shed.Source) { g.shedder = shed.New(source, g.policy) }
 
 func (*grove) tick(view) {}
 

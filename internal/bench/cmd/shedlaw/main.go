@@ -18,8 +18,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/grove-go/grove/internal/load"
@@ -38,8 +36,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	laws := flags.String("laws", strings.Join(names(), ","), "compare these `laws`")
 	loads := flags.String("loads", "50,80,90,100,150,200,300", "at these `percentages` of saturation")
 	step := flags.Duration("step", 5*time.Second, "measure each for `d`, after a second that does not count")
-	work := flags.Duration("work", time.Millisecond, "compute for `d` in the mean, exponentially distributed")
+	work := flags.Duration("work", time.Millisecond, "keep the processor busy for `d` in the mean, exponentially distributed")
 	serving := flags.String("serve", "", "be the server, with this `law`")
+	patience := flags.Duration("patience", time.Minute, "repeat a measurement that other processes disturb for `d`")
 	peak := flags.Float64("peak", 0, "take this `rate` for saturation; 0 measures it")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -61,21 +60,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		percentages = append(percentages, p)
 	}
-	x := experiment{work: *work, step: *step, stderr: stderr, peak: *peak}
+	x := experiment{work: *work, step: *step, patience: *patience, stderr: stderr, peak: *peak}
 	return x.run(ctx, chosen, percentages, stdout)
 }
 
 // An experiment runs laws under loads.
 type experiment struct {
-	work, step time.Duration
-	peak       float64
-	stderr     io.Writer
+	work, step, patience time.Duration
+	peak                 float64
+	stderr               io.Writer
 }
 
 func (x *experiment) run(ctx context.Context, laws []string, loads []float64, stdout io.Writer) error {
 	if x.peak == 0 {
 		err := x.withServer(ctx, "none", func(server *load.Process) (err error) {
-			x.peak, err = saturation(ctx, server.URL, 3*time.Second)
+			client := load.NewClient(0)
+			defer client.CloseIdleConnections()
+			x.peak, err = server.Saturation(ctx, client, get(server), 3*time.Second, x.patience)
+			fmt.Fprintf(x.stderr, "saturation: %.0f/s\n", x.peak) //nolint:errcheck // the table says it, too
 			return err
 		})
 		if err != nil {
@@ -103,28 +105,26 @@ func (x *experiment) run(ctx context.Context, laws []string, loads []float64, st
 	return load.Table(stdout, fmt.Sprintf("law, load, goodput as a share of %.0f/s", x.peak), rows)
 }
 
-// measure loads a server. What others took part in is measured again, three times at most.
+// measure loads a server.
 func (x *experiment) measure(ctx context.Context, server *load.Process, client *http.Client, law string, percent float64) (load.Row, error) {
-	for attempt := 1; ; attempt++ {
-		intruders := server.Intruders()
-		r, err := load.Run(ctx, client, func(ctx context.Context, _ int) (*http.Request, error) {
-			return http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
-		}, load.Config{Rate: x.peak * percent / 100, WarmUp: time.Second, Duration: x.step, Seed: uint64(percent)})
-		if err != nil {
-			return load.Row{}, err
-		}
-		share := intruders()
-		name := fmt.Sprintf("%s at %.0f %%: %.2f", law, percent, r.Goodput/x.peak)
-		_, err = fmt.Fprintf(x.stderr, "%s, 503 %.3f, p50 %v, p99 %v, others took %.0f %%\n", name,
-			float64(r.Refused)/float64(r.Refused+r.Accepted), r.P50, r.P99, share*100)
-		if err != nil || share < intrusion || attempt == 3 {
-			return load.Row{Name: name, Result: r}, err
-		}
+	r, err := server.Measure(ctx, client, get(server), load.Config{
+		Rate: x.peak * percent / 100, WarmUp: time.Second, Duration: x.step, Seed: uint64(percent),
+	}, x.patience)
+	if err != nil {
+		return load.Row{}, err
 	}
+	name := fmt.Sprintf("%s at %.0f %%: %.2f", law, percent, r.Goodput/x.peak)
+	_, err = fmt.Fprintf(x.stderr, "%s, refused %.1f %%, p50 %v, p99 %v, generator late %v, others took %.0f %%\n", name,
+		100*float64(r.Refused)/float64(max(1, r.Refused+r.Accepted)), r.P50, r.P99, r.Late, r.Intruders*100)
+	return load.Row{Name: name, Result: r}, err
 }
 
-// intrusion is from which share on others change the result.
-const intrusion = 0.08
+// get asks a server for its one page.
+func get(server *load.Process) load.Request {
+	return func(ctx context.Context, _ int) (*http.Request, error) {
+		return http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+	}
+}
 
 // withServer runs f beside a server on a processor of its own.
 func (x *experiment) withServer(ctx context.Context, law string, f func(*load.Process) error) error {
@@ -138,38 +138,4 @@ func (x *experiment) withServer(ctx context.Context, law string, f func(*load.Pr
 	}
 	defer server.Stop()
 	return f(server)
-}
-
-// saturation returns how many requests a second are answered when 16 clients always wait for an answer each.
-func saturation(ctx context.Context, url string, d time.Duration) (float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	client := load.NewClient(0)
-	defer client.CloseIdleConnections()
-	var answered atomic.Int64
-	var clients sync.WaitGroup
-	for range 16 {
-		clients.Go(func() {
-			for ctx.Err() == nil {
-				r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-				if err != nil {
-					return
-				}
-				resp, err := client.Do(r)
-				if err != nil {
-					continue
-				}
-				_, err = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close() //nolint:errcheck // it has been read
-				if err == nil {
-					answered.Add(1)
-				}
-			}
-		})
-	}
-	clients.Wait()
-	if answered.Load() == 0 {
-		return 0, errors.New("the server answers nothing")
-	}
-	return float64(answered.Load()) / d.Seconds(), nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"hash/crc64"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/grove-go/grove/looplag"
-	"github.com/grove-go/grove/looplag/shed"
 )
 
 // serve answers requests that cost work in the mean, under a law, until the process is killed. It prints its URL.
@@ -29,11 +27,10 @@ func serve(ctx context.Context, name string, work time.Duration, stderr io.Write
 	d := &door{}
 	l := laws[name]()
 	if g, ok := l.(*grove); ok {
-		g.shedder = shed.New(probe, shed.Policy{})
+		g.listen(probe)
 	}
 	go d.watch(l, probe)
 
-	compute := calibrate(work)
 	if _, err := fmt.Fprintf(stderr, "serving url=http://%v\n", ln.Addr()); err != nil {
 		return err
 	}
@@ -46,7 +43,7 @@ func serve(ctx context.Context, name string, work time.Duration, stderr io.Write
 				return
 			}
 			defer done()
-			compute()
+			spin(time.Duration(min(rand.ExpFloat64(), 10) * float64(work)))
 			w.Write([]byte("done\n"))
 		}),
 		ReadHeaderTimeout: time.Minute,
@@ -54,24 +51,10 @@ func serve(ctx context.Context, name string, work time.Duration, stderr io.Write
 	return server.Serve(ln)
 }
 
-// calibrate returns a function that computes for an exponentially distributed time: for as many rounds as take that
-// long now, when nobody else computes, so that its work does not depend on the load.
-func calibrate(mean time.Duration) func() {
-	block := make([]byte, 1024)
-	table := crc64.MakeTable(crc64.ECMA)
-	best := time.Duration(1 << 62)
-	for range 50 {
-		began := time.Now()
-		for range 100 {
-			crc64.Checksum(block, table)
-		}
-		best = min(best, time.Since(began)/100)
-	}
-	rounds := float64(mean) / float64(best)
-	return func() {
-		for range int(rounds * min(rand.ExpFloat64(), 10)) {
-			crc64.Checksum(block, table)
-		}
+// spin keeps the processor for d. It watches the clock instead of counting, so that a machine which is slow at times,
+// for the sake of others, has no part in the result.
+func spin(d time.Duration) {
+	for began := time.Now(); time.Since(began) < d; {
 	}
 }
 
