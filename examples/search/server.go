@@ -25,14 +25,18 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	telemetry, err := kit.NewTelemetry(log)
+	if err != nil {
+		return err
+	}
+	telemetry.App(app)
 	site := web.Config{Budget: c.Budget, Log: log}
-	status := kit.Status{}
 	progress := newProgress(stderr, log)
 	if c.Postgres.URL != "" {
 		c.Postgres.Timeout = c.Budget
 		site.Database, err = addPostgres(app, c.Postgres, progress)
 	} else {
-		site.Database, err = addSQLite(app, status, progress)
+		site.Database, err = addSQLite(app, telemetry, progress)
 	}
 	if err != nil {
 		return err
@@ -59,23 +63,24 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 	defer operators.Close() //nolint:errcheck // as above
 
 	probe := looplag.New(looplag.Config{})
-	status["looplag"] = func() any { return probe.Snapshot() }
+	telemetry.Probe(probe)
 	app.Add(
 		shutdown.Component{Name: "looplag", Phase: shutdown.Telemetry, Run: probe.Run},
-		kit.Debug(app, operators, status),
-		serveHTTP(users, site),
+		telemetry.Component(),
+		kit.Debug(app, operators, telemetry),
+		serveHTTP(users, site, telemetry),
 		shutdown.Component{Name: "announcement", Phase: shutdown.Announce, Start: func(context.Context) error {
 			log.Info("serving", "url", "http://"+users.Addr().String(), "debug", "http://"+operators.Addr().String())
 			return nil
 		}},
 	)
-	return app.Run(ctx)
+	return app.Run(telemetry.Context(ctx)) // with which everything that is started within is observed
 }
 
 // serveHTTP is the component that serves the site to users.
-func serveHTTP(ln net.Listener, site web.Config) shutdown.Component {
+func serveHTTP(ln net.Listener, site web.Config, telemetry *kit.Telemetry) shutdown.Component {
 	return shutdown.HTTP("http", &http.Server{
-		Handler:           web.New(site),
+		Handler:           telemetry.Recover(web.New(site)),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
@@ -85,12 +90,12 @@ func serveHTTP(ln net.Listener, site web.Config) shutdown.Component {
 
 // addSQLite adds the database in this process, with one worker for each processor. It stops in two steps: what runs in
 // its pool ends before its file is closed.
-func addSQLite(app *shutdown.App, status kit.Status, progress store.Progress) (store.Database, error) {
+func addSQLite(app *shutdown.App, telemetry *kit.Telemetry, progress store.Progress) (store.Database, error) {
 	db, err := store.NewSQLite(runtime.GOMAXPROCS(0))
 	if err != nil {
 		return nil, err
 	}
-	status["sqlite"] = func() any { return db.Stats() }
+	telemetry.Executor(db.Pool())
 	app.Add(
 		shutdown.Component{
 			Name:  "sqlite",

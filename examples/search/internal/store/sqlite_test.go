@@ -73,7 +73,7 @@ func TestSQLiteHasNoMoreConnectionsThanWorkers(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	require.Equal(t, 2, db.Stats().Workers)
+	require.Equal(t, 2, db.Pool().Stats().Workers)
 	require.LessOrEqual(t, db.Connections(), 2)
 }
 
