@@ -8,11 +8,12 @@
 //	executor                bounded pools for calls that block
 //	shutdown                start in order, drain without losing a request, stop in order
 //	looplag                 how late the scheduler is, and why
+//	observe                 metrics, traces, a log of failures, and a live page
 //
 // # Arrows
 //
 // taskgroup, deadline and looplag import nothing of Grove but internal packages; executor and shutdown may import
-// taskgroup and deadline. Nothing imports the examples. A test holds every package to that.
+// taskgroup and deadline, and observe all five. Nothing imports the examples. A test holds every package to that.
 //
 // # Guarantees
 //
