@@ -46,11 +46,12 @@
 //
 // # Cost
 //
-// An observed group costs some microseconds and an observed task about one, most of it for reading the clock, the place
-// where the group was made, and OpenTelemetry's SDK, which takes half a microsecond for each value of a histogram: see
-// the cases observe/ of internal/bench. What it costs a whole server is BenchmarkObserved of examples/search: nothing to
-// speak of unless requests are far cheaper than a millisecond. BenchmarkPage has the cost of looking, 6 to 19 ms with a
-// hundred thousand tasks.
+// An observed group costs about ten microseconds more, an observed task one, and an observed call one and a half: for
+// clocks, the place where the group was made, a context that can be waited for, and OpenTelemetry's SDK, which takes
+// about half a microsecond for each value of a histogram. The cases observe/ of internal/bench measure it, and
+// docs/observe.md has the figures. What it costs a whole server is BenchmarkObserved of examples/search: a hundredth of
+// the throughput where a request searches by words, an eighth where it only fetches a row by its key. BenchmarkPage has
+// the cost of looking, 6 to 19 ms with a hundred thousand tasks.
 //
 // # Testing
 //
