@@ -9,11 +9,12 @@
 //	shutdown                start in order, drain without losing a request, stop in order
 //	looplag                 how late the scheduler is, and why
 //	looplag/shed            refuses what a server has no time for
+//	observe                 metrics, traces, a log of failures, and a live page
 //
 // # Arrows
 //
 // taskgroup, deadline, looplag and looplag/shed import nothing of Grove but internal packages; executor and shutdown may
-// import taskgroup and deadline. Nothing imports the examples. A test holds every package to that.
+// import taskgroup and deadline, and observe all five. Nothing imports the examples. A test holds every package to that.
 //
 // # Guarantees
 //

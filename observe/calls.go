@@ -19,7 +19,6 @@ type pool struct {
 	*executor.Pool
 	given, name string // as it was made, and so that no other has it
 	*work
-	waited  []metric.RecordOption
 	refused [refusals]count
 	reason  [refusals]metric.MeasurementOption
 }
@@ -30,7 +29,6 @@ func newPool(p *executor.Pool, given string, same int) *pool {
 		name += " #" + strconv.Itoa(same)
 	}
 	added := &pool{Pool: p, given: given, name: name, work: newWork(keyExecutor, name)}
-	added.waited = []metric.RecordOption{added.named}
 	for i := range added.reason {
 		added.reason[i] = metric.WithAttributeSet(attribute.NewSet(
 			keyExecutor.String(name), keyReason.String(refusal(i).String())))
@@ -41,7 +39,7 @@ func newPool(p *executor.Pool, given string, same int) *pool {
 func (o *Observer) callEnded(ctx context.Context, p *pool, c executor.CallInfo, err error) {
 	how := outcomeOf(err)
 	p.ended[how].Add(1)
-	o.queueWait.Record(ctx, c.Wait.Seconds(), p.waited...)
+	o.queueWait.Record(ctx, c.Wait.Seconds(), p.recordNamed...)
 	o.runDuration.Record(ctx, c.Run.Seconds(), p.record[how]...)
 	if trace.SpanFromContext(ctx).IsRecording() {
 		o.callSpan(ctx, p, c, err)

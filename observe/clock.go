@@ -59,7 +59,7 @@ func (o *Observer) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-ticker.C:
-			trees, live := o.hooks.Groups(maxGroups)
+			trees, live := o.hooks.Groups(maxGroups, 1)
 			o.tick(now, trees, live)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/grove-go/grove/taskgroup"
@@ -42,7 +41,7 @@ func (o *Observer) groupEnded(ctx context.Context, g taskgroup.GroupInfo, err er
 	own.work.groups.Add(-1)
 	now := time.Now()
 	if !g.Canceled.IsZero() {
-		o.cancelLatency.Record(ctx, now.Sub(g.Canceled).Seconds(), []metric.RecordOption{own.work.named}...)
+		o.cancelLatency.Record(ctx, now.Sub(g.Canceled).Seconds(), own.work.recordNamed...)
 	}
 	o.past.add(g, err, now)
 	if own.span == nil {

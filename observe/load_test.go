@@ -164,3 +164,16 @@ func TestClientsThatAreKilledOrDoNotReadHoldNothingUp(t *testing.T) {
 	require.Contains(t, s.get("*/*"), "GROUPS")
 	require.False(t, bytes.Contains([]byte(s.get("*/*")), []byte("Too many")), "the streams have ended")
 }
+
+func TestTasksWithNamesOfTheirOwnDoNotFillThePage(t *testing.T) {
+	o, _ := newObserver(t, observe.Config{})
+	g := taskgroup.New(o.Context(t.Context()))
+	for i := range 10_000 {
+		g.Start(taskgroup.Task{Name: "user-" + strconv.Itoa(i), Func: untilDone})
+	}
+	s := newSite(t, o)
+	st := s.waitFor(func(st state) bool { return st.Groups.Trees[0].Running == 10_000 })
+	require.Len(t, st.Groups.Trees[0].Tasks, 20)
+	require.Equal(t, 9980, st.Groups.Trees[0].More)
+	require.NoError(t, g.Stop())
+}

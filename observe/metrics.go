@@ -222,8 +222,9 @@ type count = atomic.Int64
 type work struct {
 	named metric.MeasurementOption
 	set   [outcomes]metric.MeasurementOption
-	// record is set in the form that histograms take without an allocation.
-	record [outcomes][]metric.RecordOption
+	// The same in the form that histograms take without an allocation.
+	recordNamed []metric.RecordOption
+	record      [outcomes][]metric.RecordOption
 
 	groups, tasks count // live
 	ended         [outcomes]count
@@ -231,6 +232,7 @@ type work struct {
 
 func newWork(key attribute.Key, name string) *work {
 	w := &work{named: metric.WithAttributeSet(attribute.NewSet(key.String(name)))}
+	w.recordNamed = []metric.RecordOption{w.named}
 	for i := range w.set {
 		w.set[i] = metric.WithAttributeSet(attribute.NewSet(key.String(name), keyOutcome.String(outcome(i).String())))
 		w.record[i] = []metric.RecordOption{w.set[i]}

@@ -34,8 +34,7 @@ type Config struct {
 	// Actions lets the page cancel groups and take profiles and flight recordings. They are POST requests, which are
 	// refused if another site makes the browser send them.
 	Actions bool
-	// Recorder is the program's flight recorder, which is running, if it has one: for breaches of the probe's rule, and
-	// for the page.
+	// Recorder is the program's flight recorder, which is running, if it has one: an action of the page.
 	Recorder *trace.FlightRecorder
 }
 
@@ -126,7 +125,7 @@ func (o *Observer) Probe(p *looplag.Probe) {
 		panic("observe: Probe called twice")
 	}
 	o.probe = p
-	p.OnBreach(looplag.Rule{Recorder: o.cfg.Recorder}, o.breached)
+	p.OnBreach(looplag.Rule{}, o.breached)
 }
 
 // App observes a, whose Run must not have been called. It panics if there is an App already.

@@ -173,12 +173,19 @@ func world(t *testing.T, o *observe.Observer) {
 	})
 }
 
+// settled reports whether everything in the world has begun.
+func settled(st state) bool {
+	if st.Groups.Live != 2 || st.Executors[0].Running != 1 {
+		return false
+	}
+	outer := st.Groups.Trees[0]
+	return outer.Running == 3 && len(outer.Groups) == 1 && outer.Groups[0].Running == 3
+}
+
 func TestThePageShowsEverythingAsJSON(t *testing.T) {
 	o, _ := newObserver(t, observe.Config{})
 	world(t, o)
-	st := newSite(t, o).waitFor(func(st state) bool {
-		return st.Groups.Live == 2 && len(st.Groups.Trees[0].Groups) == 1 && st.Groups.Trees[0].Groups[0].Running == 3
-	})
+	st := newSite(t, o).waitFor(settled)
 	require.Equal(t, 2, st.Groups.Shown)
 	outer := st.Groups.Trees[0]
 	require.Equal(t, "import", outer.Name)
@@ -208,7 +215,7 @@ func TestThePageIsTextForATerminal(t *testing.T) {
 	o, _ := newObserver(t, observe.Config{})
 	world(t, o)
 	s := newSite(t, o)
-	s.waitFor(func(st state) bool { return st.Groups.Live == 2 && st.Executors[0].Running == 1 })
+	s.waitFor(settled)
 	text := s.get("*/*")
 	for _, part := range []string{
 		"LINTS\n  none", "LAG\n", "LOOPS\n", "GROUPS\n  import #1 ", "1 queued", "left\n", "EXECUTORS\n",
@@ -226,7 +233,7 @@ func TestThePageIsHTMLForABrowser(t *testing.T) {
 	o, _ := newObserver(t, observe.Config{})
 	world(t, o)
 	s := newSite(t, o)
-	s.waitFor(func(st state) bool { return st.Groups.Live == 2 })
+	s.waitFor(settled)
 	status, html, header := s.ask(http.MethodGet, nil, "Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, header.Get("Content-Security-Policy"), "default-src 'none'")

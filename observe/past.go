@@ -28,11 +28,14 @@ type endedGroup struct {
 	Error   string    `json:"error,omitempty"`
 	// Stopping is the time from the cancellation to the end of the last task.
 	Stopping seconds `json:"stopping,omitempty"`
+
+	file string // and line: of At, which is written only for those who look
+	line int
 }
 
 func (p *past) add(g taskgroup.GroupInfo, err error, now time.Time) {
 	e := endedGroup{
-		Name: title(g.Name, g.Func), Func: g.Func, At: place(g.File, g.Line),
+		Name: title(g.Name, g.Func), Func: g.Func, file: g.File, line: g.Line,
 		Ended: now, Took: seconds(now.Sub(g.Started)), Outcome: outcomeOf(err).String(),
 	}
 	if err != nil {
@@ -53,7 +56,13 @@ func (p *past) add(g taskgroup.GroupInfo, err error, now time.Time) {
 func (p *past) list() (all, bad []endedGroup) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.all.newestFirst(), p.bad.newestFirst()
+	all, bad = p.all.newestFirst(), p.bad.newestFirst()
+	for _, list := range [][]endedGroup{all, bad} {
+		for i := range list {
+			list[i].At = place(list[i].file, list[i].line)
+		}
+	}
+	return all, bad
 }
 
 // ring keeps the last pastSize things.

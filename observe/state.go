@@ -15,8 +15,8 @@ import (
 	"github.com/grove-go/grove/taskgroup"
 )
 
-// maxGroups is how many groups, and how many kinds of tasks of each, the page shows.
-const maxGroups = 200
+// maxGroups is how many groups the page shows, and maxKinds how many kinds of tasks of each.
+const maxGroups, maxKinds = 200, 20
 
 // state is what the page shows, at one moment, in all its forms.
 type state struct {
@@ -176,7 +176,7 @@ var version = sync.OnceValue(func() string {
 // state describes everything that was registered.
 func (o *Observer) state() *state {
 	now := time.Now()
-	trees, live := o.hooks.Groups(maxGroups)
+	trees, live := o.hooks.Groups(maxGroups, maxKinds)
 	o.tick(now, trees, live)
 	executors, probe, app := o.registered()
 	s := &state{

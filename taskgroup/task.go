@@ -2,8 +2,11 @@ package taskgroup
 
 import (
 	"context"
+	"maps"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -99,17 +102,50 @@ func (o origin) function() (name, file string, line int) {
 // closure that is given to [Run] could not stay on the stack.
 func entryOf[F any](f F) uintptr { return **(**uintptr)(unsafe.Pointer(&f)) }
 
+// place is what there is to say about a program counter.
+type place struct {
+	function, file string
+	line           int
+}
+
+// places are those that were asked for, since finding one costs as much as a task of a group that is watched. There are
+// no more of them than places in the program. The map is replaced, under placesMu, and never changed.
+var (
+	places   atomic.Pointer[map[uintptr]place]
+	placesMu sync.Mutex
+)
+
 // describe names the function and the line of a program counter.
 func describe(pc uintptr) (name, file string, line int) {
+	known := places.Load()
+	if known != nil {
+		if p, ok := (*known)[pc]; ok {
+			return p.function, p.file, p.line
+		}
+	}
+	p := find(pc)
+	placesMu.Lock()
+	defer placesMu.Unlock()
+	more := make(map[uintptr]place)
+	if known = places.Load(); known != nil {
+		maps.Copy(more, *known)
+	}
+	more[pc] = p
+	places.Store(&more)
+	return p.function, p.file, p.line
+}
+
+func find(pc uintptr) (p place) {
 	fn := runtime.FuncForPC(pc)
 	if fn == nil {
-		return "", "", 0
+		return p
 	}
 	if method, ok := strings.CutSuffix(fn.Name(), "-fm"); ok {
-		return method, "", 0 // a method value, whose code the compiler has made
+		return place{function: method} // a method value, whose code the compiler has made
 	}
-	file, line = fn.FileLine(pc)
-	return fn.Name(), file, line
+	p.function = fn.Name()
+	p.file, p.line = fn.FileLine(pc)
+	return p
 }
 
 // title is the shortest text that tells a task from others: its name, or its function with the package it is in.

@@ -1,17 +1,17 @@
 package taskgroup
 
 // Groups returns groups that have been made under h and not joined, as trees, the oldest first: at most limit groups, and
-// for each group at most limit kinds of tasks. live is how many groups there are. Its cost grows with limit and with the
-// number of tasks in the groups that are returned; groups go on meanwhile, each being held up only while its own tasks
-// are counted.
-func (h *Hooks) Groups(limit int) (trees []GroupInfo, live int) {
+// for each group at most so many kinds of tasks. live is how many groups there are. Its cost grows with what it returns
+// and, by about 50 ns each, with the number of tasks in the groups that are returned; groups go on meanwhile, each being
+// held up only while its own tasks are counted.
+func (h *Hooks) Groups(limit, kinds int) (trees []GroupInfo, live int) {
 	h.mu.Lock()
 	live = h.live
 	chosen := chooseLocked(&h.roots, max(0, limit), nil)
 	h.mu.Unlock()
 	for len(chosen) > 0 {
 		var tree GroupInfo
-		tree, chosen = grow(chosen, limit)
+		tree, chosen = grow(chosen, kinds)
 		trees = append(trees, tree)
 	}
 	return trees, live
@@ -61,14 +61,14 @@ func chooseLocked(groups *list[watch], limit int, chosen []branch) []branch {
 }
 
 // grow makes a tree of the first of the branches and those below it, and returns the others.
-func grow(branches []branch, limit int) (tree GroupInfo, rest []branch) {
+func grow(branches []branch, kinds int) (tree GroupInfo, rest []branch) {
 	b := branches[0]
 	below, rest := branches[1:1+b.below], branches[1+b.below:]
 	tree = b.w.info()
-	tree.Tasks = b.w.kinds(limit)
+	tree.Tasks = b.w.kinds(kinds)
 	for len(below) > 0 {
 		var inner GroupInfo
-		inner, below = grow(below, limit)
+		inner, below = grow(below, kinds)
 		tree.Groups = append(tree.Groups, inner)
 	}
 	return tree, rest

@@ -30,7 +30,7 @@ func TestTasksOfTheSameFunctionAreOneInATree(t *testing.T) {
 		g.Start(taskgroup.Task{Name: "named", Func: untilDone, Background: true})
 		synctest.Wait()
 
-		tree, _ := h.Groups(3)
+		tree, _ := h.Groups(1, 3)
 		require.Equal(t, 1003, tree[0].Running)
 		require.Len(t, tree[0].Tasks, 3)
 		require.Contains(t, tree[0].Tasks[0].Func, "untilDone")
@@ -40,7 +40,7 @@ func TestTasksOfTheSameFunctionAreOneInATree(t *testing.T) {
 		require.Equal(t, 1, tree[0].Tasks[1].Count)
 		require.True(t, tree[0].Tasks[2].Background)
 
-		tree, _ = h.Groups(1)
+		tree, _ = h.Groups(1, 1)
 		require.Len(t, tree[0].Tasks, 1)
 		require.Equal(t, 1003, tree[0].Running)
 		require.NoError(t, g.Stop())
@@ -69,7 +69,7 @@ func TestNoMoreGroupsAreListedThanWereAskedFor(t *testing.T) {
 	begin(ctx, "b")
 	all := []string{"a", "a1", "a2", "a21", "b"}
 	for limit := range 7 {
-		trees, live := h.Groups(limit)
+		trees, live := h.Groups(limit, 1)
 		require.Equal(t, 5, live)
 		require.Equal(t, all[:min(limit, 5)], append([]string{}, names(trees)...))
 	}
@@ -80,7 +80,7 @@ func TestHooksCancelAGroupByItsID(t *testing.T) {
 	outer := taskgroup.New(taskgroup.WithHooks(t.Context(), h), taskgroup.Name("outer"))
 	inner := taskgroup.New(outer.Context(), taskgroup.Name("inner"))
 	inner.Go(untilDone)
-	trees, _ := h.Groups(2)
+	trees, _ := h.Groups(2, 1)
 	id := trees[0].Groups[0].ID
 
 	require.False(t, h.Cancel(id+100, errA))

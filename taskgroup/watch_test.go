@@ -242,7 +242,7 @@ func TestGroupsAreListedAsATreeWhileTheyLive(t *testing.T) {
 		outer.Go(after(0, nil))
 		synctest.Wait()
 
-		tree, live := h.Groups(10)
+		tree, live := h.Groups(10, 10)
 		require.Equal(t, 2, live)
 		require.Len(t, tree, 1)
 		o := tree[0]
@@ -260,7 +260,7 @@ func TestGroupsAreListedAsATreeWhileTheyLive(t *testing.T) {
 		require.Equal(t, "inner", o.Groups[0].Tasks[0].Group)
 
 		require.NoError(t, outer.Stop())
-		tree, live = h.Groups(10)
+		tree, live = h.Groups(10, 10)
 		require.Empty(t, tree)
 		require.Zero(t, live)
 	})

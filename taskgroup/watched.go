@@ -140,10 +140,10 @@ const packagePath = "github.com/grove-go/grove/taskgroup."
 
 // callSite is where the caller called into this package.
 func callSite() uintptr {
-	var pcs [16]uintptr
+	var pcs [8]uintptr // this package has half as many frames above its callers
 	n := runtime.Callers(2, pcs[:])
 	for _, pc := range pcs[:n] {
-		if fn := runtime.FuncForPC(pc - 1); fn != nil && !strings.HasPrefix(fn.Name(), packagePath) {
+		if name, _, _ := describe(pc - 1); name != "" && !strings.HasPrefix(name, packagePath) {
 			return pc - 1 // the call, not what follows it
 		}
 	}

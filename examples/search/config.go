@@ -28,7 +28,7 @@ func configure(args []string, getenv func(string) string, stderr io.Writer) (con
 	fs := flag.NewFlagSet("search", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Var(&c.Addr, "addr", "`host:port` for users")
-	fs.Var(&c.Debug, "debug", "`host:port` for operators: /livez, /readyz, /debug/grove, /debug/pprof")
+	fs.Var(&c.Debug, "debug", "`host:port` for operators: /livez, /readyz, /metrics, /debug/grove, /debug/pprof")
 	fs.BoolVar(&c.Shed, "shed", true, "refuse requests when the server is late; -shed=false shows what happens otherwise")
 	fs.StringVar(&c.Redis.URL, "redis", "", "`URL` of a Redis to share a cache in, such as redis://127.0.0.1:6379")
 	fs.StringVar(&c.Postgres.URL, "postgres", "",

@@ -66,15 +66,29 @@ func TestServerOnEmbeddedDefaults(t *testing.T) {
 		status, _, _ = s.get(t, s.debug+path)
 		require.Equal(t, http.StatusOK, status)
 	}
-	status, _, body = s.get(t, s.debug+"/debug/grove")
+	status, _, body = s.get(t, s.debug+"/debug/grove?format=json")
 	require.Equal(t, http.StatusOK, status)
 	var state struct {
-		Looplag struct{ Goroutines int }
-		SQLite  struct{ Workers int }
+		Lag       struct{ Running bool }
+		Executors []struct {
+			Name  string
+			Ended map[string]int
+		}
+		Shutdown struct {
+			Components []struct{ Name, State string }
+		}
+		Ended []struct{ Name string } `json:"ended_groups"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(body), &state))
-	require.Positive(t, state.Looplag.Goroutines)
-	require.Positive(t, state.SQLite.Workers)
+	require.True(t, state.Lag.Running)
+	require.Equal(t, "sqlite", state.Executors[0].Name)
+	require.Positive(t, state.Executors[0].Ended["ok"])
+	require.NotEmpty(t, state.Shutdown.Components)
+	require.NotEmpty(t, state.Ended)
+	status, _, body = s.get(t, s.debug+"/metrics")
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, body, `grove_taskgroup_groups{grove_group_name="find"`)
+	require.Contains(t, body, `grove_executor_queue_wait_seconds_count{grove_executor_name="sqlite"`)
 
 	require.NoError(t, s.stop())
 	_, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))

@@ -26,16 +26,20 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	telemetry, err := kit.NewTelemetry(log)
+	if err != nil {
+		return err
+	}
+	telemetry.App(app)
 	site := web.Config{Budget: c.Budget, Log: log}
-	status := kit.Status{}
 	progress := newProgress(stderr, log)
 	if c.Postgres.URL != "" {
 		c.Postgres.Timeout = c.Budget
 		site.Database, err = addPostgres(app, c.Postgres, progress)
 	} else {
 		var db *store.SQLite
-		if db, err = addSQLite(app, status, progress); err == nil {
-			site.Database, site.Stats = db, db.Stats
+		if db, err = addSQLite(app, telemetry, progress); err == nil {
+			site.Database, site.Stats = db, db.Pool().Stats
 		}
 	}
 	if err != nil {
@@ -63,23 +67,22 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 	defer operators.Close() //nolint:errcheck // as above
 
 	probe := looplag.New(looplag.Config{})
-	status["looplag"] = func() any { return probe.Snapshot() }
-	handler := web.New(site)
+	telemetry.Probe(probe)
+	handler := telemetry.Recover(web.New(site))
 	if c.Shed {
-		shedder := shed.New(probe, shed.Policy{})
-		status["shed"] = func() any { return shedder.Stats() }
-		handler = shedder.Middleware(handler)
+		handler = shed.New(probe, shed.Policy{}).Middleware(handler)
 	}
 	app.Add(
 		shutdown.Component{Name: "looplag", Phase: shutdown.Telemetry, Run: probe.Run},
-		kit.Debug(app, operators, status),
+		telemetry.Component(),
+		kit.Debug(app, operators, telemetry),
 		serveHTTP(users, handler, log),
 		shutdown.Component{Name: "announcement", Phase: shutdown.Announce, Start: func(context.Context) error {
 			log.Info("serving", "url", "http://"+users.Addr().String(), "debug", "http://"+operators.Addr().String())
 			return nil
 		}},
 	)
-	return app.Run(ctx)
+	return app.Run(telemetry.Context(ctx)) // with which everything that is started within is observed
 }
 
 // serveHTTP is the component that serves users.
@@ -95,12 +98,12 @@ func serveHTTP(ln net.Listener, handler http.Handler, log *slog.Logger) shutdown
 
 // addSQLite adds the database in this process, with one worker for each processor. It stops in two steps: what runs in
 // its pool ends before its file is closed.
-func addSQLite(app *shutdown.App, status kit.Status, progress store.Progress) (*store.SQLite, error) {
+func addSQLite(app *shutdown.App, telemetry *kit.Telemetry, progress store.Progress) (*store.SQLite, error) {
 	db, err := store.NewSQLite(runtime.GOMAXPROCS(0))
 	if err != nil {
 		return nil, err
 	}
-	status["sqlite"] = func() any { return db.Stats() }
+	telemetry.Executor(db.Pool())
 	app.Add(
 		shutdown.Component{
 			Name:  "sqlite",

@@ -93,12 +93,15 @@ var Peers = map[string]string{
 	"context.static":      "the standard library",
 	"failsafe":            "github.com/failsafe-go/failsafe-go",
 	"TimeoutHandler":      "the standard library",
+	"unobserved":          "Grove without observe",
+	"hooks":               "Grove with hooks that are empty",
+	"traced":              "Grove with observe and a span that records",
 }
 
 // Cases returns all cases.
 func Cases() []Case {
 	return slices.Concat(spawnCases(), limitCases(), loopCases(), streamCases(), firstCases(), flightCases(), blockedCases(),
-		deadlineCases(), attemptCases(), middlewareCases(), poolCases())
+		deadlineCases(), attemptCases(), middlewareCases(), poolCases(), observeCases())
 }
 
 // benchScope measures what scope costs, in which task is run.

@@ -2,7 +2,6 @@ package kit
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -12,17 +11,15 @@ import (
 	"github.com/grove-go/grove/shutdown"
 )
 
-// Status has what a server tells about its parts, under their names. The functions return what has a form in JSON.
-type Status map[string]func() any
-
 // Debug is the component that serves those who run the server, on a listener that its users do not reach: /livez and
-// /readyz as app sees itself, profiles under /debug/pprof, and the status as JSON at /debug/grove. It is there from
+// /readyz as app sees itself, the live page at /debug/grove, /metrics, and profiles under /debug/pprof. It is there from
 // the start, and stops last, so that a drain can be watched.
-func Debug(app *shutdown.App, ln net.Listener, status Status) shutdown.Component {
+func Debug(app *shutdown.App, ln net.Listener, t *Telemetry) shutdown.Component {
 	mux := http.NewServeMux()
 	mux.Handle("GET /livez", app.Livez())
 	mux.Handle("GET /readyz", app.Readyz())
-	mux.Handle("GET /debug/grove", status)
+	mux.Handle("/debug/grove", t.Handler())
+	mux.Handle("GET /metrics", t.Metrics)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -47,16 +44,4 @@ func Debug(app *shutdown.App, ln net.Listener, status Status) shutdown.Component
 			return nil
 		},
 	}
-}
-
-// ServeHTTP writes the status as an object of JSON.
-func (s Status) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	now := make(map[string]any, len(s))
-	for name, status := range s {
-		now[name] = status()
-	}
-	w.Header().Set("Content-Type", "application/json")
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.Encode(now) //nolint:errcheck // a client that has left misses nothing
 }

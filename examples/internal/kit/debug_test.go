@@ -2,7 +2,6 @@ package kit_test
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
@@ -50,17 +49,21 @@ func TestDebugIsThereFromTheStartToTheEnd(t *testing.T) {
 		code, _ = get(t, c, url+"/readyz")
 		require.Equal(t, ready, code)
 	}
+	telemetry, err := kit.NewTelemetry(slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
 	app.Add(
-		kit.Debug(app, ln, kit.Status{"answer": func() any { return 42 }}),
+		telemetry.Component(),
+		kit.Debug(app, ln, telemetry),
 		shutdown.Component{
 			Name:  "first",
 			Start: func(context.Context) error { check(http.StatusServiceUnavailable); return nil },
 			Run: func(context.Context) error {
 				code, body := get(t, c, url+"/debug/grove")
 				require.Equal(t, http.StatusOK, code)
-				var status map[string]int
-				require.NoError(t, json.Unmarshal(body, &status))
-				require.Equal(t, map[string]int{"answer": 42}, status)
+				require.Contains(t, string(body), "GROUPS")
+				code, body = get(t, c, url+"/metrics")
+				require.Equal(t, http.StatusOK, code)
+				require.Contains(t, string(body), "grove_panics_total")
 				code, body = get(t, c, url+"/debug/pprof/goroutine?debug=1")
 				require.Equal(t, http.StatusOK, code)
 				require.Contains(t, string(body), "goroutine profile")

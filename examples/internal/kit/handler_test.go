@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"github.com/grove-go/grove/deadline"
 	"github.com/grove-go/grove/examples/internal/kit"
 	"github.com/grove-go/grove/executor"
-	"github.com/grove-go/grove/taskgroup"
 )
 
 type handler = func(w http.ResponseWriter, r *http.Request) error
@@ -109,73 +107,18 @@ func TestHandlerDoesNotLogThatAClientHasLeft(t *testing.T) {
 
 func explode() { panic("boom") }
 
-func TestHandlerLogsPanicsWithTheStackOfWhereTheyBegan(t *testing.T) {
+func TestHandlerPanicsWithThePanicOfACall(t *testing.T) {
 	pool, err := executor.New(executor.Config{Name: "pool", Workers: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
-	for name, h := range map[string]handler{
-		"handler": func(http.ResponseWriter, *http.Request) error { explode(); return nil },
-		"task": func(_ http.ResponseWriter, r *http.Request) error {
-			return taskgroup.Run(r.Context(), func(_ context.Context, g *taskgroup.Group) error {
-				g.Go(func(context.Context) error { explode(); return nil })
-				return nil
-			})
-		},
-		"call": func(_ http.ResponseWriter, r *http.Request) error {
-			_, err := executor.Do(r.Context(), pool, func(context.Context) (int, error) { explode(); return 0, nil })
-			return err
-		},
-		"call in a task": func(_ http.ResponseWriter, r *http.Request) error {
-			return taskgroup.Run(r.Context(), func(_ context.Context, g *taskgroup.Group) error {
-				g.Go(func(ctx context.Context) error {
-					_, err := executor.Do(ctx, pool, func(context.Context) (int, error) { explode(); return 0, nil })
-					return err
-				})
-				return nil
-			})
-		},
-	} {
-		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			resp, log := serve(h, request(t))
-			require.Equal(t, http.StatusInternalServerError, resp.Code)
-			require.NotContains(t, problem(t, resp)["detail"], "boom")
-			require.Contains(t, log, "value=boom")
-			require.Contains(t, log, "kit_test.explode")
-		})
-	}
-}
-
-func TestHandlerClosesTheConnectionWhenItPanicsInTheMiddleOfAnAnswer(t *testing.T) {
-	for name, begin := range map[string]func(w http.ResponseWriter){
-		"write":  func(w http.ResponseWriter) { io.WriteString(w, "half of") }, //nolint:errcheck // a recorder
-		"header": func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			require.PanicsWithValue(t, http.ErrAbortHandler, func() {
-				serve(func(w http.ResponseWriter, _ *http.Request) error {
-					begin(w)
-					panic("boom")
-				}, request(t))
-			})
-		})
-	}
-}
-
-func TestHandlerLetsErrAbortHandlerPass(t *testing.T) {
-	require.PanicsWithValue(t, http.ErrAbortHandler, func() {
-		serve(func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }, request(t))
-	})
-	require.PanicsWithValue(t, http.ErrAbortHandler, func() {
-		serve(func(_ http.ResponseWriter, r *http.Request) error {
-			return taskgroup.Run(r.Context(), func(_ context.Context, g *taskgroup.Group) error {
-				g.Go(func(context.Context) error { panic(http.ErrAbortHandler) })
-				return nil
-			})
-		}, request(t))
-	})
-}
-
-func TestHandlerLeavesTheConnectionWithinReachOfAResponseController(t *testing.T) {
-	resp, _ := serve(func(w http.ResponseWriter, _ *http.Request) error { return http.NewResponseController(w).Flush() }, request(t))
-	require.Equal(t, http.StatusOK, resp.Code)
+	defer func() {
+		p, ok := recover().(*executor.PanicError)
+		require.True(t, ok)
+		require.Equal(t, "boom", p.Value)
+		require.Contains(t, string(p.Stack), "kit_test.explode")
+	}()
+	serve(func(_ http.ResponseWriter, r *http.Request) error {
+		_, err := executor.Do(r.Context(), pool, func(context.Context) (int, error) { explode(); return 0, nil })
+		return fmt.Errorf("query: %w", err)
+	}, request(t))
 }

@@ -68,8 +68,8 @@ func (s *SQLite) Drain(ctx context.Context) error { return s.pool.Drain(ctx) }
 // Close closes the database and removes its file.
 func (s *SQLite) Close() error { return errors.Join(s.db.Close(), os.RemoveAll(s.dir)) }
 
-// Stats tells how many look-ups run and wait.
-func (s *SQLite) Stats() executor.Stats { return s.pool.Stats() }
+// Pool is where look-ups run and wait.
+func (s *SQLite) Pool() *executor.Pool { return s.pool }
 
 const schema = `
 CREATE TABLE characters (code INTEGER PRIMARY KEY, name TEXT NOT NULL);

@@ -74,7 +74,7 @@ func TestSQLiteHasNoMoreConnectionsThanWorkers(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	require.Equal(t, 2, db.Stats().Workers)
+	require.Equal(t, 2, db.Pool().Stats().Workers)
 	require.LessOrEqual(t, db.Connections(), 2)
 }
 
@@ -139,7 +139,7 @@ func TestAClientWithManyLookUpsDoesNotKeepAnotherOut(t *testing.T) {
 			}
 		})
 	}
-	for db.Stats().Queued < 32 {
+	for db.Pool().Stats().Queued < 32 {
 		runtime.Gosched()
 	}
 	for range 20 {

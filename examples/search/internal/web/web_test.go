@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/grove-go/grove/examples/search/internal/ucd"
 	"github.com/grove-go/grove/examples/search/internal/web"
 	"github.com/grove-go/grove/executor"
+	"github.com/grove-go/grove/observe"
 )
 
 // database answers every query by name with what find returns, and has no single characters.
@@ -258,10 +260,13 @@ func TestAFullQueueIsToldApartFromAFailure(t *testing.T) {
 func TestAPanicIsLoggedAndBecomesAnInternalError(t *testing.T) {
 	db := &database{find: func(context.Context, []string, int) ([]ucd.Char, error) { panic("boom") }}
 	s := newSite(db, nil)
+	o, err := observe.New(observe.Config{Logger: slog.New(slog.NewTextHandler(&s.log, nil))})
+	require.NoError(t, err)
+	s.Handler = o.Recover(s.Handler)
 	resp, body := s.get(t, "/search?q=snowman")
 	require.Equal(t, http.StatusInternalServerError, resp.Code)
 	require.NotContains(t, body, "boom")
-	require.Contains(t, s.log.String(), "value=boom")
+	require.Equal(t, 1, strings.Count(s.log.String(), "panic=boom"), "it is logged once")
 	require.Contains(t, s.log.String(), "TestAPanicIsLoggedAndBecomesAnInternalError")
 }
 
