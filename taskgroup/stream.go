@@ -27,14 +27,14 @@ func Ordered[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ct
 }
 
 func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E], f func(context.Context, E) (R, error), opts []Option, ordered bool) iter.Seq2[R, error] {
-	cfg := loopConfig(name, limit, opts)
+	cfg := loopConfig(name, limit, in == nil || f == nil, opts)
 	discard := discardOf[R](cfg)
 	return func(yield func(R, error) bool) {
 		next, stop := iter.Pull(kept(in))
-		defer stop()
 		g := newGroup(ctx, cfg)
 		s := &streaming[E, R]{f: f, results: mailbox[R]{ordered: ordered}}
-		s.loop = loop[E]{g: g, limit: slots(limit), next: next, do: s.handle, entry: entryOf(f)}
+		s.loop = loop[E]{g: g, limit: slots(limit), next: next, stop: stop, do: s.handle, entry: entryOf(f)}
+		defer s.stopSequence()
 		s.changed = sync.NewCond(&s.mu)
 		s.got = func() int { return s.results.got }
 		if discard != nil {
@@ -112,6 +112,16 @@ func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 		if !r.missed && !yield(r) {
 			return
 		}
+	}
+}
+
+// stopSequence ends the sequence, unless a task that was given up is still in it. That task does it then.
+func (s *streaming[E, R]) stopSequence() {
+	s.mu.Lock()
+	taking := s.taking
+	s.mu.Unlock()
+	if !taking {
+		s.stop()
 	}
 }
 

@@ -2,6 +2,8 @@ package taskgroup_test
 
 import (
 	"context"
+	"fmt"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -129,6 +131,30 @@ func TestPanicInTheLoopBodyGoesOnWhenAllHaveEnded(t *testing.T) {
 	})
 }
 
+func TestPanicInTheLoopBodyIsNotHeldBackBySequencesThatBlock(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		left := make(chan time.Duration, 1)
+		in := func(yield func(int) bool) {
+			defer func() { left <- now() }()
+			if yield(1) {
+				time.Sleep(time.Hour)
+				yield(2)
+			}
+		}
+		e := end(func() error {
+			for _, err := range taskgroup.Stream(ctx, 2, in, func(context.Context, int) (int, error) { return 0, nil }) {
+				require.NoError(t, err)
+				synctest.Wait()
+				culprit("body")
+			}
+			return nil
+		})
+		require.Equal(t, "body", e.panicked)
+		require.Equal(t, 30*time.Second, now())
+		require.Equal(t, time.Hour, <-left, "it is ended when it comes back")
+	})
+}
+
 func TestGoexitInTheLoopBodyJoins(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
 		e := end(func() error {
@@ -211,6 +237,33 @@ func TestSequenceThatKeepsGoingEndsWithTheErrorOfTheParent(t *testing.T) {
 		require.Empty(t, e.Tasks, "they were yielded")
 		require.Equal(t, 2, e.Canceled)
 	})
+}
+
+func TestEndOfTheParentIsReportedThoughNoTaskWasThereToNotice(t *testing.T) {
+	for _, name := range []string{"Stream", "Ordered"} {
+		for _, limit := range []int{1, 2, 3} {
+			t.Run(fmt.Sprintf("%s/%d", name, limit), func(t *testing.T) {
+				bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+					ctx, cancel := context.WithCancelCause(ctx)
+					defer cancel(nil)
+					seq := map[string]iter.Seq2[int, error]{
+						"Stream":  taskgroup.Stream(ctx, limit, slices.Values(make([]int, 10)), sleepsItself),
+						"Ordered": taskgroup.Ordered(ctx, limit, slices.Values(make([]int, 10)), sleepsItself),
+					}[name]
+					var errs []error
+					for _, err := range seq {
+						errs = append(errs, err)
+						synctest.Wait() // as many results as the limit allows are there, and all tasks have ended
+						cancel(errB)
+					}
+					require.Len(t, errs, 1+limit+1)
+					e := failed(t, errs[len(errs)-1])
+					require.Equal(t, errB, e.Cause)
+					require.Equal(t, 1, e.Skipped)
+				})
+			})
+		}
+	}
 }
 
 func TestResultsThatWereNotYieldedAreDiscarded(t *testing.T) {
