@@ -100,8 +100,10 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 	for {
 		s.mu.Lock()
-		for s.g.stoppedBy() == nil && !s.results.ready() && s.tasks.Load() > 0 {
-			s.changed.Wait()
+		if s.awaitingLocked() {
+			s.mu.Unlock()
+			s.await()
+			s.mu.Lock()
 		}
 		if s.g.stoppedBy() != nil || !s.results.ready() {
 			s.mu.Unlock()
@@ -112,6 +114,24 @@ func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 		if !r.missed && !yield(r) {
 			return
 		}
+	}
+}
+
+// awaitingLocked reports whether the next result is still to come.
+func (s *streaming[E, R]) awaitingLocked() bool {
+	return s.g.stoppedBy() == nil && !s.results.ready() && s.tasks.Load() > 0
+}
+
+// await waits while awaitingLocked. A task that does it lends its units, which those it waits for may need.
+func (s *streaming[E, R]) await() {
+	if l := s.g.lender(); l != nil {
+		l.lend()
+		defer l.reclaim()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.awaitingLocked() {
+		s.changed.Wait()
 	}
 }
 
