@@ -12,7 +12,8 @@ var errNoFunctions = errors.New("taskgroup: First needs at least one function")
 
 // First calls all of fs at once and returns the result of the first that succeeds. It cancels the others then, and
 // returns when they have ended; the values of those that succeeded all the same go to [Discard]. If all fail the error
-// is an [*Error] that lists them. What the winner returns must not be bound to its context, which ends with First.
+// is an [*Error] that lists them, up to [MaxErrors]; if there are none it is one, too. What the winner returns must not be
+// bound to its context, which ends with First.
 func First[T any](ctx context.Context, fs []func(ctx context.Context) (T, error), opts ...Option) (T, error) {
 	var zero T
 	if len(fs) == 0 {
