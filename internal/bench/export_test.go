@@ -2,12 +2,13 @@ package bench
 
 // What each shape's peers are.
 var (
-	Spawners       = spawners
-	Limiters       = limiters
-	Maps           = maps
-	ForEachs       = forEachs
-	Streams        = streams
-	OrderedStreams = orderedStreams
-	Firsts         = firsts
-	Coalescers     = coalescers
+	Spawners        = spawners
+	BlockedSpawners = blockedSpawners
+	Limiters        = limiters
+	Maps            = maps
+	ForEachs        = forEachs
+	Streams         = streams
+	OrderedStreams  = orderedStreams
+	Firsts          = firsts
+	Coalescers      = coalescers
 )
