@@ -96,14 +96,22 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 	return nil
 }
 
-// receive yields the results until there will be no more, or until the group has ended by itself.
+// receive yields the results until there will be no more, or until the group has ended by itself. While it waits for one,
+// a task lends its units, which those it waits for may need.
 func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
+	outer := s.g.lender()
 	for {
 		s.mu.Lock()
 		if s.awaitingLocked() {
-			s.mu.Unlock()
-			s.await()
-			s.mu.Lock()
+			outer.lend()
+			for s.awaitingLocked() {
+				s.changed.Wait()
+			}
+			if outer != nil {
+				s.mu.Unlock()
+				outer.reclaim() // mu is free: this may block
+				s.mu.Lock()
+			}
 		}
 		if s.g.stoppedBy() != nil || !s.results.ready() {
 			s.mu.Unlock()
@@ -120,19 +128,6 @@ func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 // awaitingLocked reports whether the next result is still to come.
 func (s *streaming[E, R]) awaitingLocked() bool {
 	return s.g.stoppedBy() == nil && !s.results.ready() && s.tasks.Load() > 0
-}
-
-// await waits while awaitingLocked. A task that does it lends its units, which those it waits for may need.
-func (s *streaming[E, R]) await() {
-	if l := s.g.lender(); l != nil {
-		l.lend()
-		defer l.reclaim()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.awaitingLocked() {
-		s.changed.Wait()
-	}
 }
 
 // stopSequence ends the sequence, unless a task that was given up is still in it. That task does it then.
