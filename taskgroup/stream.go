@@ -13,10 +13,10 @@ import (
 // wait to be yielded, so a slow loop body holds back f and in.
 //
 // The scope is the range statement: when it is left, by break, return or a panic in its body, the group is stopped and
-// joined before the statement after it runs, and results that were not yielded are given to [Discard]. A failure ends
-// the sequence with one pair of a zero value and an [*Error]; so does the end of ctx if it left something undone.
-// Under [KeepGoing] each failure is yielded as a zero value and a [*TaskError], and the sequence goes on. in is run as
-// in [ForEach].
+// joined before the statement after it runs. Results that were not yielded are given to [Discard] then, and failures to
+// nobody. A panic in the body waits for tasks that do not end for 30 seconds at most. A failure ends the sequence with one
+// pair of a zero value and an [*Error]; so does the end of ctx if it left something undone. Under [KeepGoing] each failure
+// is yielded as a zero value and a [*TaskError], and the sequence goes on. in is run as in [ForEach].
 func Stream[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) (R, error), opts ...Option) iter.Seq2[R, error] {
 	return stream(ctx, "Stream", limit, in, f, opts, false)
 }
