@@ -149,14 +149,20 @@ const (
 
 // handOn starts a task, unless one is pending or there are enough.
 func (l *loop[E]) handOn() {
+	if l.claim() {
+		l.g.add(l, "", false)
+	}
+}
+
+// claim reports whether a task is to be started, and counts it as pending.
+func (l *loop[E]) claim() bool {
 	for {
 		tasks := l.tasks.Load()
 		if tasks&pending != 0 || tasks/oneTask >= l.limit {
-			return
+			return false
 		}
 		if l.tasks.CompareAndSwap(tasks, tasks+oneTask+pending) {
-			l.g.add(l, "", false)
-			return
+			return true
 		}
 	}
 }
@@ -259,12 +265,13 @@ func (l *loop[E]) mayTakeLocked() bool {
 	return !l.overLocked() && (l.got == nil || l.taken.Load()-int64(l.got()) < l.limit)
 }
 
-// unlockAndHandOn releases mu and starts another task if the invariant asks for one.
+// unlockAndHandOn releases mu and starts another task if the invariant asks for one. That task counts before mu is free:
+// who finds no task and no result takes the loop for over.
 func (l *loop[E]) unlockAndHandOn() {
-	more := !l.taking && l.mayTakeLocked()
+	claimed := !l.taking && l.mayTakeLocked() && l.claim()
 	l.mu.Unlock()
-	if more {
-		l.handOn()
+	if claimed {
+		l.g.add(l, "", false)
 	}
 }
 
@@ -288,8 +295,10 @@ func (l *loop[E]) endTaskLocked() {
 // leave ends a task that could have gone on, so another may have to.
 func (l *loop[E]) leave() {
 	l.mu.Lock()
-	l.endTaskLocked()
-	l.mu.Lock()
+	l.tasks.Add(-oneTask)
+	if l.changed != nil {
+		l.changed.Signal()
+	}
 	l.unlockAndHandOn()
 }
 

@@ -38,7 +38,8 @@ func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E
 		s.changed = sync.NewCond(&s.mu)
 		s.got = func() int { return s.results.got }
 		if discard != nil {
-			defer s.discardRest(discard)
+			s.discard = discard
+			defer s.discardRest()
 		}
 		left := false // until it is, a panic or a Goexit of the loop body is what ends this function
 		defer g.leaveUnless(&left)
@@ -62,7 +63,9 @@ func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E
 type streaming[E, R any] struct {
 	loop[E]
 	f       func(context.Context, E) (R, error)
+	discard func(R)    // nil if nobody wants what is not yielded
 	results mailbox[R] // guarded by mu
+	over    bool       // guarded by mu: what was not yielded has been discarded, and what comes now is, too
 }
 
 // handle calls f for one item. Whatever becomes of the call, one result is put for it: a later one may wait for its turn.
@@ -87,9 +90,15 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 			}
 		}
 		s.mu.Lock()
-		s.results.put(i, r)
-		s.changed.Signal()
+		over := s.over
+		if !over {
+			s.results.put(i, r)
+			s.changed.Signal()
+		}
 		s.mu.Unlock()
+		if over && r.isValue() {
+			s.discard(r.value)
+		}
 	}()
 	r.value, r.err = s.f(ctx, e)
 	r.missed = false
@@ -140,13 +149,14 @@ func (s *streaming[E, R]) stopSequence() {
 	}
 }
 
-// discardRest discards what was not yielded. All tasks have ended, or are given up.
-func (s *streaming[E, R]) discardRest(discard func(R)) {
+// discardRest discards what was not yielded. All tasks have ended, or were given up and discard their results themselves.
+func (s *streaming[E, R]) discardRest() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.results.queue {
-		if r.there && !r.missed && r.err == nil {
-			discard(r.value)
+	s.over = true
+	s.mu.Unlock()
+	for _, r := range s.results.queue { // nobody puts any more
+		if r.there && r.isValue() {
+			s.discard(r.value)
 		}
 	}
 }
@@ -157,6 +167,8 @@ type result[R any] struct {
 	missed bool // there is nothing to yield for this item
 	there  bool // this is a result, and not the place of one that is still to come
 }
+
+func (r result[R]) isValue() bool { return !r.missed && r.err == nil }
 
 // mailbox is a queue of results. If it is ordered, the place of a result is that of its item.
 type mailbox[R any] struct {

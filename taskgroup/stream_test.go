@@ -285,6 +285,27 @@ func TestResultsThatWereNotYieldedAreDiscarded(t *testing.T) {
 	}
 }
 
+func TestResultOfATaskThatWasGivenUpIsDiscarded(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		discarded := make(chan int, 1)
+		e := end(func() error {
+			for _, err := range taskgroup.Stream(ctx, 2, slices.Values([]int{0, 1}), func(_ context.Context, i int) (int, error) {
+				time.Sleep(time.Duration(i) * time.Hour)
+				return i, nil
+			}, taskgroup.Discard(func(i int) { discarded <- i })) {
+				require.NoError(t, err)
+				synctest.Wait()
+				culprit("body")
+			}
+			return nil
+		})
+		require.Equal(t, "body", e.panicked)
+		require.Equal(t, 30*time.Second, now())
+		require.Equal(t, 1, <-discarded)
+		require.Equal(t, time.Hour, now())
+	})
+}
+
 func TestSequenceCanBeRangedOverAgain(t *testing.T) {
 	seq := taskgroup.Ordered(t.Context(), 2, slices.Values([]int{1, 2}), func(_ context.Context, i int) (int, error) { return i, nil })
 	for range 2 {
