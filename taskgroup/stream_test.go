@@ -306,6 +306,24 @@ func TestResultOfATaskThatWasGivenUpIsDiscarded(t *testing.T) {
 	})
 }
 
+// With a Limiter or hooks each item has a task of its own: the sequence must not end between two of them.
+func TestSequenceIsCompleteThoughEachItemHasATaskOfItsOwn(t *testing.T) {
+	hooked := taskgroup.WithHooks(t.Context(), new(taskgroup.Hooks))
+	for range 100 {
+		for _, seq := range []iter.Seq2[int, error]{
+			taskgroup.Stream(t.Context(), 1, slices.Values(make([]int, 20)), sleepsItself, taskgroup.Use(taskgroup.NewLimiter(1))),
+			taskgroup.Ordered(hooked, 1, slices.Values(make([]int, 20)), sleepsItself),
+		} {
+			n := 0
+			for _, err := range seq {
+				require.NoError(t, err)
+				n++
+			}
+			require.Equal(t, 20, n)
+		}
+	}
+}
+
 func TestSequenceCanBeRangedOverAgain(t *testing.T) {
 	seq := taskgroup.Ordered(t.Context(), 2, slices.Values([]int{1, 2}), func(_ context.Context, i int) (int, error) { return i, nil })
 	for range 2 {
