@@ -24,7 +24,8 @@ func NewLimiter(n int64) *Limiter {
 }
 
 // Use makes each task of the group take units of l, as many as its [Task.Weight], while it runs. A task that waits for a
-// group inside it that uses the same Limiter lends its units to it, so nesting cannot deadlock.
+// group inside it that uses the same Limiter lends its units to it, so nesting cannot deadlock. The sequence of a loop is
+// run with the units of a task of the loop, and must not wait for a group that uses l.
 func Use(l *Limiter) Option {
 	if l == nil {
 		panic("taskgroup: Use called with a nil Limiter")

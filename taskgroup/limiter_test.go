@@ -2,6 +2,7 @@ package taskgroup_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -83,6 +84,38 @@ func TestTaskLendsItsUnitsToAGroupInsideIt(t *testing.T) {
 		require.NoError(t, nest(ctx, 4))
 		require.Equal(t, 32*ms, now(), "one at a time")
 	})
+}
+
+func TestTaskLendsItsUnitsWhileItWaitsForAResultOfAStream(t *testing.T) {
+	for name, ordered := range map[string]bool{"Stream": false, "Ordered": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+				l := taskgroup.NewLimiter(1)
+				var load gauge
+				busy := func(_ context.Context, i int) (int, error) {
+					load.enter()
+					defer load.leave()
+					time.Sleep(ms)
+					return i, nil
+				}
+				err := taskgroup.ForEach(ctx, 3, slices.Values([]int{1, 2, 3}), func(ctx context.Context, _ int) error {
+					seq := taskgroup.Stream(ctx, 2, slices.Values([]int{1, 2, 3}), busy, taskgroup.Use(l))
+					if ordered {
+						seq = taskgroup.Ordered(ctx, 2, slices.Values([]int{1, 2, 3}), busy, taskgroup.Use(l))
+					}
+					for i, err := range seq {
+						if err != nil {
+							return err
+						}
+						_, _ = busy(ctx, i) // the unit is the task's own again
+					}
+					return nil
+				}, taskgroup.Use(l))
+				require.NoError(t, err)
+				require.EqualValues(t, 1, load.most.Load())
+			})
+		})
+	}
 }
 
 func TestAwaitInTheBodyOfANestedGroupLendsUnits(t *testing.T) {

@@ -16,14 +16,16 @@ import (
 // back in.
 //
 // The first failure stops the loop: no more items are pulled, and the context of the calls under way is cancelled.
-// Under [KeepGoing] the loop goes on. Items that were not pulled any more count together as one in [Error.Skipped]. in
-// is run by one goroutine at a time, not the caller's; a panic in it is dealt with as one in f. The options Limit and
-// Name of a group apply as they do to [Run], except that Limit is a parameter here.
+// Under [KeepGoing] the loop goes on. What was not pulled any more counts as one in [Error.Skipped], even if it is only
+// the end of in that nobody has seen. in is run by one goroutine at a time, not the caller's. It has no context of the
+// loop's: one that blocks is waited for. A panic in it is dealt with as one in f, but goes on in the caller if in was being
+// ended early. The options Limit and Name of a group apply as they do to [Run], except that Limit is a parameter here.
 func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) error, opts ...Option) error {
+	cfg := loopConfig("ForEach", limit, in == nil || f == nil, opts)
 	next, stop := iter.Pull(kept(in))
 	defer stop()
-	g := newGroup(ctx, loopConfig("ForEach", limit, opts))
-	l := &loop[E]{g: g, limit: slots(limit), next: next, entry: entryOf(f)}
+	g := newGroup(ctx, cfg)
+	l := &loop[E]{g: g, limit: slots(limit), next: next, stop: stop, entry: entryOf(f)}
 	l.do = func(ctx context.Context, _ int, e E) error { return f(ctx, e) }
 	l.handOn()
 	return g.Wait()
@@ -33,7 +35,7 @@ func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx c
 // is 1 or more, or [Unlimited]. It stops and fails as [ForEach] does. With an error the results are nil; under
 // [KeepGoing] they are there, with the zero value for each item that failed.
 func Map[E, R any](ctx context.Context, limit int, in []E, f func(ctx context.Context, e E) (R, error), opts ...Option) ([]R, error) {
-	cfg := loopConfig("Map", limit, opts)
+	cfg := loopConfig("Map", limit, f == nil, opts)
 	discard := discardOf[R](cfg)
 	g := newGroup(ctx, cfg)
 	results := make([]R, len(in))
@@ -56,16 +58,19 @@ func Map[E, R any](ctx context.Context, limit int, in []E, f func(ctx context.Co
 	if len(in) > 0 {
 		l.handOn()
 	}
-	err := g.Wait()
-	if err == nil || g.cfg.keepGoing {
-		return results, err
-	}
-	for i, ok := range succeeded {
-		if ok {
-			discard(results[i])
+	handedOut := false
+	defer func() { // deferred, because Wait may panic
+		for i, ok := range succeeded {
+			if ok && !handedOut {
+				discard(results[i])
+			}
 		}
+	}()
+	err := g.Wait()
+	if handedOut = err == nil || g.cfg.keepGoing; !handedOut {
+		return nil, err
 	}
-	return nil, err
+	return results, err
 }
 
 // loop runs do for each item of a sequence, in tasks of a group. A task of the loop takes item after item, and when
@@ -79,6 +84,7 @@ type loop[E any] struct {
 	limit int64
 	items []E                                         // the sequence, or, if next is not nil, unused
 	next  func() (E, bool)                            // the sequence; called by one task at a time
+	stop  func()                                      // ends the sequence; not called while a task calls next
 	do    func(ctx context.Context, i int, e E) error // handles item i
 	entry uintptr                                     // of the user's function, which failures are attributed to
 
@@ -98,7 +104,10 @@ type loop[E any] struct {
 }
 
 // loopConfig is the configuration of the group of a loop, whose limit is its own.
-func loopConfig(name string, limit int, opts []Option) *config {
+func loopConfig(name string, limit int, isNil bool, opts []Option) *config {
+	if isNil {
+		panic("taskgroup: " + name + " called with a nil function")
+	}
 	if limit < 1 && limit != Unlimited {
 		panic(fmt.Sprintf("taskgroup: %s called with limit %d: it is 1 or more, or Unlimited", name, limit))
 	}
@@ -140,14 +149,20 @@ const (
 
 // handOn starts a task, unless one is pending or there are enough.
 func (l *loop[E]) handOn() {
+	if l.claim() {
+		l.g.add(l, "", false)
+	}
+}
+
+// claim reports whether a task is to be started, and counts it as pending.
+func (l *loop[E]) claim() bool {
 	for {
 		tasks := l.tasks.Load()
 		if tasks&pending != 0 || tasks/oneTask >= l.limit {
-			return
+			return false
 		}
 		if l.tasks.CompareAndSwap(tasks, tasks+oneTask+pending) {
-			l.g.add(l, "", false)
-			return
+			return true
 		}
 	}
 }
@@ -205,7 +220,7 @@ func (l *loop[E]) take(first bool) (i int, e E, ok bool) {
 		return 0, e, false
 	}
 	l.mu.Lock()
-	if l.taking || !l.mayTakeLocked() {
+	if l.taking || !l.mayTakeLocked() || l.g.ended() {
 		l.endTaskLocked()
 		return 0, e, false
 	}
@@ -221,12 +236,16 @@ func (l *loop[E]) take(first bool) (i int, e E, ok bool) {
 		}
 	}()
 	e, ok = l.next() // mu is free: the sequence may block
+	late := ok && l.g.ended()
+	if late { // an item that comes after the end is part of the rest
+		l.stop() // the owner may have given this task up
+	}
 	returned = true
 
 	l.mu.Lock()
 	l.taking = false
 	l.exhausted = !ok
-	if !ok || l.g.ended() { // an item that comes after the end is part of the rest
+	if !ok || late {
 		l.endTaskLocked()
 		return 0, e, false
 	}
@@ -240,17 +259,19 @@ func (l *loop[E]) overLocked() bool {
 	return l.exhausted || l.next == nil && l.taken.Load() >= int64(len(l.items))
 }
 
-// mayTakeLocked reports whether another item may be taken.
+// mayTakeLocked reports whether another item may be taken, if the group has not ended. When it has, a task is handed on to
+// all the same: it is not started, and counts what is left.
 func (l *loop[E]) mayTakeLocked() bool {
-	return !l.overLocked() && (l.got == nil || l.taken.Load()-int64(l.got()) < l.limit) && !l.g.ended()
+	return !l.overLocked() && (l.got == nil || l.taken.Load()-int64(l.got()) < l.limit)
 }
 
-// unlockAndHandOn releases mu and starts another task if the invariant asks for one.
+// unlockAndHandOn releases mu and starts another task if the invariant asks for one. That task counts before mu is free:
+// who finds no task and no result takes the loop for over.
 func (l *loop[E]) unlockAndHandOn() {
-	more := !l.taking && l.mayTakeLocked()
+	claimed := !l.taking && l.mayTakeLocked() && l.claim()
 	l.mu.Unlock()
-	if more {
-		l.handOn()
+	if claimed {
+		l.g.add(l, "", false)
 	}
 }
 
@@ -274,8 +295,10 @@ func (l *loop[E]) endTaskLocked() {
 // leave ends a task that could have gone on, so another may have to.
 func (l *loop[E]) leave() {
 	l.mu.Lock()
-	l.endTaskLocked()
-	l.mu.Lock()
+	l.tasks.Add(-oneTask)
+	if l.changed != nil {
+		l.changed.Signal()
+	}
 	l.unlockAndHandOn()
 }
 

@@ -340,6 +340,27 @@ func TestMapThatFailsReturnsNoResultsAndDiscardsThem(t *testing.T) {
 	})
 }
 
+func TestMapDiscardsItsResultsWhenACallPanics(t *testing.T) {
+	for name, interrupt := range map[string]func(){"panic": func() { culprit("boom") }, "Goexit": goexit} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+				var discarded []int
+				e := end(func() error {
+					_, err := taskgroup.Map(ctx, 1, []int{1, 2, 3}, func(_ context.Context, i int) (int, error) {
+						if i == 3 {
+							interrupt()
+						}
+						return 10 * i, nil
+					}, taskgroup.KeepGoing(), taskgroup.Discard(func(v int) { discarded = append(discarded, v) }))
+					return err
+				})
+				require.NotEqual(t, e.goexit, e.panicked != nil)
+				require.Equal(t, []int{10, 20}, discarded)
+			})
+		})
+	}
+}
+
 func TestMapThatKeepsGoingReturnsWhatSucceeded(t *testing.T) {
 	got, err := taskgroup.Map(t.Context(), 2, []int{1, 2, 3}, func(_ context.Context, i int) (int, error) {
 		if i == 2 {
@@ -355,6 +376,14 @@ func TestLoopRefusesWhatMakesNoSense(t *testing.T) {
 	f := func(context.Context, int) (int, error) { return 0, nil }
 	require.PanicsWithValue(t, "taskgroup: Map called with limit 0: it is 1 or more, or Unlimited",
 		func() { _, _ = taskgroup.Map(t.Context(), 0, []int{1}, f) })
+	for name, loop := range map[string]func(){
+		"ForEach": func() { _ = taskgroup.ForEach(t.Context(), 1, slices.Values([]int{1}), nil) },
+		"Map":     func() { _, _ = taskgroup.Map[int, int](t.Context(), 1, []int{1}, nil) },
+		"Stream":  func() { taskgroup.Stream(t.Context(), 1, nil, f) },
+		"Ordered": func() { taskgroup.Ordered[int, int](t.Context(), 1, slices.Values([]int{1}), nil) },
+	} {
+		require.PanicsWithValue(t, "taskgroup: "+name+" called with a nil function", loop)
+	}
 	require.PanicsWithValue(t, "taskgroup: Stream has its limit as a parameter, not as an option",
 		func() { taskgroup.Stream(t.Context(), 1, slices.Values([]int{1}), f, taskgroup.Limit(2)) })
 	require.PanicsWithValue(t, "taskgroup: Discard is a func(string), but the results need a func(int)",

@@ -97,7 +97,12 @@ func OnPanic(p PanicPolicy) Option {
 // Cancellation tells the group about errors that mean "cancelled" and that [errors.Is] cannot see, such as the status
 // codes of an RPC system. It is asked about each part of an error that a task returned after the group had been
 // cancelled, and may be called from several goroutines.
-func Cancellation(is func(error) bool) Option { return option(func(c *config) { c.echo = is }) }
+func Cancellation(is func(error) bool) Option {
+	if is == nil {
+		panic("taskgroup: Cancellation called with a nil function")
+	}
+	return option(func(c *config) { c.echo = is })
+}
 
 // Discard is called with each value that a function of this package produced and did not hand out: of the losers of
 // [First] and [Quorum], of calls that [Stream] and [Ordered] did not yield because they were left, and of [Map] when it

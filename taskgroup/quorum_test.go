@@ -118,6 +118,20 @@ func TestPanicOfALoserReachesTheCaller(t *testing.T) {
 	})
 }
 
+func TestWhatWasWonGoesToDiscardWhenALoserPanics(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		var discarded []int
+		requireCulprit(t, panicOf(t, func() error {
+			_, err := taskgroup.First(ctx, []func(context.Context) (int, error){
+				func(context.Context) (int, error) { time.Sleep(ms); return 1, nil },
+				func(ctx context.Context) (int, error) { <-ctx.Done(); culprit("boom"); return 0, nil },
+			}, taskgroup.Discard(func(v int) { discarded = append(discarded, v) }))
+			return err
+		}))
+		require.Equal(t, []int{1}, discarded)
+	})
+}
+
 func TestPanicThatIsAnErrorCountsAsAFailedAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
 		_, err := taskgroup.Quorum(ctx, 2, []func(context.Context) (int, error){
@@ -134,5 +148,11 @@ func TestPanicThatIsAnErrorCountsAsAFailedAttempt(t *testing.T) {
 func TestQuorumOfMoreThanThereArePanics(t *testing.T) {
 	require.PanicsWithValue(t, "taskgroup: Quorum of 2 among 1 functions", func() {
 		_, _ = taskgroup.Quorum(t.Context(), 2, []func(context.Context) (int, error){one})
+	})
+}
+
+func TestQuorumOfANilFunctionPanics(t *testing.T) {
+	require.PanicsWithValue(t, "taskgroup: function 2 of 2 is nil", func() {
+		_, _ = taskgroup.First(t.Context(), []func(context.Context) (int, error){one, nil})
 	})
 }

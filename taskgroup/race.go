@@ -12,7 +12,8 @@ var errNoFunctions = errors.New("taskgroup: First needs at least one function")
 
 // First calls all of fs at once and returns the result of the first that succeeds. It cancels the others then, and
 // returns when they have ended; the values of those that succeeded all the same go to [Discard]. If all fail the error
-// is an [*Error] that lists them. What the winner returns must not be bound to its context, which ends with First.
+// is an [*Error] that lists them, up to [MaxErrors]; if there are none it is one, too. What the winner returns must not be
+// bound to its context, which ends with First.
 func First[T any](ctx context.Context, fs []func(ctx context.Context) (T, error), opts ...Option) (T, error) {
 	var zero T
 	if len(fs) == 0 {
@@ -34,6 +35,11 @@ func Quorum[T any](ctx context.Context, n int, fs []func(ctx context.Context) (T
 	if n < 1 || n > len(fs) {
 		panic(fmt.Sprintf("taskgroup: Quorum of %d among %d functions", n, len(fs)))
 	}
+	for i, f := range fs {
+		if f == nil {
+			panic(fmt.Sprintf("taskgroup: function %d of %d is nil", i+1, len(fs)))
+		}
+	}
 	cfg := newConfig(append(slices.Clip(opts), KeepGoing()))
 	discard := discardOf[T](cfg)
 	g := newGroup(ctx, cfg)
@@ -41,16 +47,20 @@ func Quorum[T any](ctx context.Context, n int, fs []func(ctx context.Context) (T
 	for _, f := range fs {
 		g.add(&contender[T]{race: r, f: f}, "Quorum", false)
 	}
-	err := g.Wait()
-	if len(r.values) == n {
-		return r.values, nil // what the losers met with is of no interest
-	}
-	if r.discard != nil {
-		for _, v := range r.values {
-			r.discard(v)
+	handedOut := false
+	defer func() { // deferred, because Wait may panic
+		if handedOut || discard == nil {
+			return
 		}
+		for _, v := range r.values {
+			discard(v)
+		}
+	}()
+	err := g.Wait()
+	if handedOut = len(r.values) == n; !handedOut {
+		return nil, err
 	}
-	return nil, err
+	return r.values, nil // what the losers met with is of no interest
 }
 
 // race is what the contenders of a Quorum share.

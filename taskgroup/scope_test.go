@@ -342,6 +342,7 @@ func TestNilFunctionPanics(t *testing.T) {
 	require.PanicsWithValue(t, "taskgroup: Go called with a nil function", func() { g.Go(nil) })
 	require.PanicsWithValue(t, "taskgroup: TryGo called with a nil function", func() { g.TryGo(nil) })
 	require.PanicsWithValue(t, "taskgroup: Async called with a nil function", func() { taskgroup.Async[int](g, nil) })
+	require.PanicsWithValue(t, "taskgroup: Cancellation called with a nil function", func() { taskgroup.Cancellation(nil) })
 	require.PanicsWithValue(t, "taskgroup: Start called with a nil Func", func() { g.Start(taskgroup.Task{}) })
 	require.PanicsWithValue(t, "taskgroup: Start called with a nil Func", func() { g.Start(taskgroup.Task{Background: true}) })
 }

@@ -13,10 +13,10 @@ import (
 // wait to be yielded, so a slow loop body holds back f and in.
 //
 // The scope is the range statement: when it is left, by break, return or a panic in its body, the group is stopped and
-// joined before the statement after it runs, and results that were not yielded are given to [Discard]. A failure ends
-// the sequence with one pair of a zero value and an [*Error]; so does the end of ctx if it left something undone.
-// Under [KeepGoing] each failure is yielded as a zero value and a [*TaskError], and the sequence goes on. in is run as
-// in [ForEach].
+// joined before the statement after it runs. Results that were not yielded are given to [Discard] then, and failures to
+// nobody. A panic in the body waits for tasks that do not end for 30 seconds at most. A failure ends the sequence with one
+// pair of a zero value and an [*Error]; so does the end of ctx if it left something undone. Under [KeepGoing] each failure
+// is yielded as a zero value and a [*TaskError], and the sequence goes on. in is run as in [ForEach].
 func Stream[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) (R, error), opts ...Option) iter.Seq2[R, error] {
 	return stream(ctx, "Stream", limit, in, f, opts, false)
 }
@@ -27,18 +27,19 @@ func Ordered[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ct
 }
 
 func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E], f func(context.Context, E) (R, error), opts []Option, ordered bool) iter.Seq2[R, error] {
-	cfg := loopConfig(name, limit, opts)
+	cfg := loopConfig(name, limit, in == nil || f == nil, opts)
 	discard := discardOf[R](cfg)
 	return func(yield func(R, error) bool) {
 		next, stop := iter.Pull(kept(in))
-		defer stop()
 		g := newGroup(ctx, cfg)
 		s := &streaming[E, R]{f: f, results: mailbox[R]{ordered: ordered}}
-		s.loop = loop[E]{g: g, limit: slots(limit), next: next, do: s.handle, entry: entryOf(f)}
+		s.loop = loop[E]{g: g, limit: slots(limit), next: next, stop: stop, do: s.handle, entry: entryOf(f)}
+		defer s.stopSequence()
 		s.changed = sync.NewCond(&s.mu)
 		s.got = func() int { return s.results.got }
 		if discard != nil {
-			defer s.discardRest(discard)
+			s.discard = discard
+			defer s.discardRest()
 		}
 		left := false // until it is, a panic or a Goexit of the loop body is what ends this function
 		defer g.leaveUnless(&left)
@@ -62,7 +63,9 @@ func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E
 type streaming[E, R any] struct {
 	loop[E]
 	f       func(context.Context, E) (R, error)
+	discard func(R)    // nil if nobody wants what is not yielded
 	results mailbox[R] // guarded by mu
+	over    bool       // guarded by mu: what was not yielded has been discarded, and what comes now is, too
 }
 
 // handle calls f for one item. Whatever becomes of the call, one result is put for it: a later one may wait for its turn.
@@ -87,21 +90,37 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 			}
 		}
 		s.mu.Lock()
-		s.results.put(i, r)
-		s.changed.Signal()
+		over := s.over
+		if !over {
+			s.results.put(i, r)
+			s.changed.Signal()
+		}
 		s.mu.Unlock()
+		if over && r.isValue() {
+			s.discard(r.value)
+		}
 	}()
 	r.value, r.err = s.f(ctx, e)
 	r.missed = false
 	return nil
 }
 
-// receive yields the results until there will be no more, or until the group has ended by itself.
+// receive yields the results until there will be no more, or until the group has ended by itself. While it waits for one,
+// a task lends its units, which those it waits for may need.
 func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
+	outer := s.g.lender()
 	for {
 		s.mu.Lock()
-		for s.g.stoppedBy() == nil && !s.results.ready() && s.tasks.Load() > 0 {
-			s.changed.Wait()
+		if s.awaitingLocked() {
+			outer.lend()
+			for s.awaitingLocked() {
+				s.changed.Wait()
+			}
+			if outer != nil {
+				s.mu.Unlock()
+				outer.reclaim() // mu is free: this may block
+				s.mu.Lock()
+			}
 		}
 		if s.g.stoppedBy() != nil || !s.results.ready() {
 			s.mu.Unlock()
@@ -115,13 +134,29 @@ func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 	}
 }
 
-// discardRest discards what was not yielded. All tasks have ended, or are given up.
-func (s *streaming[E, R]) discardRest(discard func(R)) {
+// awaitingLocked reports whether the next result is still to come.
+func (s *streaming[E, R]) awaitingLocked() bool {
+	return s.g.stoppedBy() == nil && !s.results.ready() && s.tasks.Load() > 0
+}
+
+// stopSequence ends the sequence, unless a task that was given up is still in it. That task does it then.
+func (s *streaming[E, R]) stopSequence() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.results.queue {
-		if r.there && !r.missed && r.err == nil {
-			discard(r.value)
+	taking := s.taking
+	s.mu.Unlock()
+	if !taking {
+		s.stop()
+	}
+}
+
+// discardRest discards what was not yielded. All tasks have ended, or were given up and discard their results themselves.
+func (s *streaming[E, R]) discardRest() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	for _, r := range s.results.queue { // nobody puts any more
+		if r.there && r.isValue() {
+			s.discard(r.value)
 		}
 	}
 }
@@ -132,6 +167,8 @@ type result[R any] struct {
 	missed bool // there is nothing to yield for this item
 	there  bool // this is a result, and not the place of one that is still to come
 }
+
+func (r result[R]) isValue() bool { return !r.missed && r.err == nil }
 
 // mailbox is a queue of results. If it is ordered, the place of a result is that of its item.
 type mailbox[R any] struct {

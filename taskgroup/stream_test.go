@@ -2,6 +2,8 @@ package taskgroup_test
 
 import (
 	"context"
+	"fmt"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -129,6 +131,30 @@ func TestPanicInTheLoopBodyGoesOnWhenAllHaveEnded(t *testing.T) {
 	})
 }
 
+func TestPanicInTheLoopBodyIsNotHeldBackBySequencesThatBlock(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		left := make(chan time.Duration, 1)
+		in := func(yield func(int) bool) {
+			defer func() { left <- now() }()
+			if yield(1) {
+				time.Sleep(time.Hour)
+				yield(2)
+			}
+		}
+		e := end(func() error {
+			for _, err := range taskgroup.Stream(ctx, 2, in, func(context.Context, int) (int, error) { return 0, nil }) {
+				require.NoError(t, err)
+				synctest.Wait()
+				culprit("body")
+			}
+			return nil
+		})
+		require.Equal(t, "body", e.panicked)
+		require.Equal(t, 30*time.Second, now())
+		require.Equal(t, time.Hour, <-left, "it is ended when it comes back")
+	})
+}
+
 func TestGoexitInTheLoopBodyJoins(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
 		e := end(func() error {
@@ -213,6 +239,33 @@ func TestSequenceThatKeepsGoingEndsWithTheErrorOfTheParent(t *testing.T) {
 	})
 }
 
+func TestEndOfTheParentIsReportedThoughNoTaskWasThereToNotice(t *testing.T) {
+	for _, name := range []string{"Stream", "Ordered"} {
+		for _, limit := range []int{1, 2, 3} {
+			t.Run(fmt.Sprintf("%s/%d", name, limit), func(t *testing.T) {
+				bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+					ctx, cancel := context.WithCancelCause(ctx)
+					defer cancel(nil)
+					seq := map[string]iter.Seq2[int, error]{
+						"Stream":  taskgroup.Stream(ctx, limit, slices.Values(make([]int, 10)), sleepsItself),
+						"Ordered": taskgroup.Ordered(ctx, limit, slices.Values(make([]int, 10)), sleepsItself),
+					}[name]
+					var errs []error
+					for _, err := range seq {
+						errs = append(errs, err)
+						synctest.Wait() // as many results as the limit allows are there, and all tasks have ended
+						cancel(errB)
+					}
+					require.Len(t, errs, 1+limit+1)
+					e := failed(t, errs[len(errs)-1])
+					require.Equal(t, errB, e.Cause)
+					require.Equal(t, 1, e.Skipped)
+				})
+			})
+		}
+	}
+}
+
 func TestResultsThatWereNotYieldedAreDiscarded(t *testing.T) {
 	for name, limit := range map[string]int{"some": 3, "unlimited": taskgroup.Unlimited} {
 		t.Run(name, func(t *testing.T) {
@@ -229,6 +282,45 @@ func TestResultsThatWereNotYieldedAreDiscarded(t *testing.T) {
 				require.Equal(t, []int{7, 7}, discarded)
 			})
 		})
+	}
+}
+
+func TestResultOfATaskThatWasGivenUpIsDiscarded(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		discarded := make(chan int, 1)
+		e := end(func() error {
+			for _, err := range taskgroup.Stream(ctx, 2, slices.Values([]int{0, 1}), func(_ context.Context, i int) (int, error) {
+				time.Sleep(time.Duration(i) * time.Hour)
+				return i, nil
+			}, taskgroup.Discard(func(i int) { discarded <- i })) {
+				require.NoError(t, err)
+				synctest.Wait()
+				culprit("body")
+			}
+			return nil
+		})
+		require.Equal(t, "body", e.panicked)
+		require.Equal(t, 30*time.Second, now())
+		require.Equal(t, 1, <-discarded)
+		require.Equal(t, time.Hour, now())
+	})
+}
+
+// With a Limiter or hooks each item has a task of its own: the sequence must not end between two of them.
+func TestSequenceIsCompleteThoughEachItemHasATaskOfItsOwn(t *testing.T) {
+	hooked := taskgroup.WithHooks(t.Context(), new(taskgroup.Hooks))
+	for range 100 {
+		for _, seq := range []iter.Seq2[int, error]{
+			taskgroup.Stream(t.Context(), 1, slices.Values(make([]int, 20)), sleepsItself, taskgroup.Use(taskgroup.NewLimiter(1))),
+			taskgroup.Ordered(hooked, 1, slices.Values(make([]int, 20)), sleepsItself),
+		} {
+			n := 0
+			for _, err := range seq {
+				require.NoError(t, err)
+				n++
+			}
+			require.Equal(t, 20, n)
+		}
 	}
 }
 

@@ -18,8 +18,11 @@ func (h *Hooks) Groups(limit, kinds int) (trees []GroupInfo, live int) {
 }
 
 // Cancel cancels the group of that ID as [Group.Cancel] does. It reports whether there is such a group that has not been
-// joined.
+// joined. It panics if cause is nil or [ErrStopped]: the owner, who did not ask for it, would take the work for complete.
 func (h *Hooks) Cancel(id uint64, cause error) bool {
+	if cause == nil || cause == ErrStopped { //nolint:errorlint // the cause itself
+		panic("taskgroup: Hooks.Cancel called without a cause")
+	}
 	h.mu.Lock()
 	w := findLocked(&h.roots, id)
 	h.mu.Unlock()

@@ -184,3 +184,10 @@ func TestFailuresTellWhetherHooksKnowOfThem(t *testing.T) {
 		require.Equal(t, errors.Is(e, errA), e.Observed, "the body is no task")
 	}
 }
+
+func TestHooksDoNotCancelAGroupSilently(t *testing.T) {
+	var h taskgroup.Hooks
+	for _, cause := range []error{nil, taskgroup.ErrStopped} {
+		require.PanicsWithValue(t, "taskgroup: Hooks.Cancel called without a cause", func() { h.Cancel(1, cause) })
+	}
+}

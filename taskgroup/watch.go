@@ -10,8 +10,8 @@ import (
 )
 
 // Hooks observe groups; see [WithHooks]. Any of the functions may be nil. They are called on the goroutine where the thing
-// happens, without locks held, and several at a time; a slow hook slows the group down. Hooks are used by pointer and
-// not changed once they are in a context.
+// happens, without locks held, and several at a time; a slow hook slows the group down, and none may panic. Hooks are used
+// by pointer and not changed once they are in a context.
 //
 // The ctx of the other functions is what GroupStarted returned: it has the values that were put there, and ends with the
 // parent of the group.

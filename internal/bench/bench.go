@@ -1,15 +1,25 @@
 // Package bench measures Grove beside the libraries that do the same work.
 //
 // A [Case] is one workload together with everybody who can do it. The workload is written once, against a small function
-// type ([Spawn], [Limited], [Map], [ForEach], [Stream], [First], [Coalesce], [Pooled]); each peer implements that type in a file of
-// its own, in the way its documentation recommends, with the same error semantics: the first failure is returned and
-// cancels the context of the other tasks, and the call returns when all of them have. A peer that knows no errors is given
-// the few lines that its users write. peers_test.go holds everybody to that.
+// type; each peer implements that type in the way its documentation recommends, with the same error semantics.
+//
+//   - Of a scope ([Spawn], [Limited], [Map], [ForEach], [Stream]) the first failure is returned and cancels the context
+//     of the other tasks, and the call returns when all of them have. A [First] returns the first success and cancels and
+//     awaits the others.
+//   - A [Coalesce] returns to all callers what the load that they share does.
+//   - Of the deadline shapes, [Timeout] and [Timed] say whose time ran out, [Retry] and [Hedge] return the first result or
+//     the last failure, and [Middleware] answers for a handler that has not answered in time. Grove's wait for what they
+//     have called; failsafe-go's hedge leaves the other attempt behind, and http.TimeoutHandler its handler.
+//   - A [Pooled] call returns what its function does, and a caller whose context ends leaves where the library lets it.
+//   - A [Drain], which cmd/drain measures, serves until it is told to stop.
+//
+// A peer that lacks something of that is given the few lines that its users write. The tests hold everybody to it:
+// peers_test.go those of taskgroup, and a file beside each other shape its peers.
 //
 // What is measured:
 //
 //   - One iteration is a whole scope: make it, start the tasks, join them. A pool that is meant to be long-lived is
-//     made outside the loop.
+//     made outside the loop, and so is what retries, hedges and middleware are made of.
 //   - The parent is a context that can be cancelled, as a request's is.
 //   - The task is one function value for all tasks of a scope. A library that does not hand the context to its tasks
 //     gets one closure over it per scope, so that what the closures of calling code cost is nobody's ratio.

@@ -2,14 +2,15 @@ package bench
 
 // What each shape's peers are.
 var (
-	Spawners       = spawners
-	Limiters       = limiters
-	Maps           = maps
-	ForEachs       = forEachs
-	Streams        = streams
-	OrderedStreams = orderedStreams
-	Firsts         = firsts
-	Coalescers     = coalescers
-	Leavers        = leavers
-	Stayers        = stayers
+	Spawners        = spawners
+	BlockedSpawners = blockedSpawners
+	Limiters        = limiters
+	Maps            = maps
+	ForEachs        = forEachs
+	Streams         = streams
+	OrderedStreams  = orderedStreams
+	Firsts          = firsts
+	Coalescers      = coalescers
+	Leavers         = leavers
+	Stayers         = stayers
 )

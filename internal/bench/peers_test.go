@@ -24,6 +24,9 @@ func forEach(t *testing.T, f func(t *testing.T, s bench.Spawn)) {
 	for _, p := range bench.Spawners() {
 		run(t, "spawn/"+p.Name, func(t *testing.T) { f(t, p.Do) })
 	}
+	for _, p := range bench.BlockedSpawners() {
+		run(t, "blocked/spawn/"+p.Name, func(t *testing.T) { f(t, p.Do) })
+	}
 	for _, p := range bench.Limiters() {
 		run(t, "limit/"+p.Name, func(t *testing.T) {
 			s, release := p.Do(limit)
@@ -213,6 +216,26 @@ func TestEveryoneReturnsAllErrorsOfARaceThatNobodyWins(t *testing.T) {
 	}
 }
 
+func TestEveryoneEndsARaceWithTheCallersContext(t *testing.T) {
+	for _, p := range bench.Firsts() {
+		run(t, p.Name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			start := time.Now()
+			var canceled atomic.Int64
+			loser := func(ctx context.Context) (int, error) {
+				<-ctx.Done()
+				canceled.Add(1)
+				return 0, ctx.Err()
+			}
+			_, err := p.Do(ctx, []func(context.Context) (int, error){loser, loser})
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Equal(t, time.Second, time.Since(start))
+			require.Equal(t, int64(2), canceled.Load())
+		})
+	}
+}
+
 func TestEveryoneCoalescesCallsAndKeepsTheLoadWhenItsFirstCallerLeaves(t *testing.T) {
 	for _, p := range bench.Coalescers() {
 		run(t, p.Name, func(t *testing.T) {
@@ -242,6 +265,75 @@ func TestEveryoneCoalescesCallsAndKeepsTheLoadWhenItsFirstCallerLeaves(t *testin
 			}
 			require.Equal(t, int64(1), loads.Load())
 		})
+	}
+}
+
+func TestEveryoneReturnsTheFailureOfALoadToAllItsCallers(t *testing.T) {
+	for _, p := range bench.Coalescers() {
+		run(t, p.Name, func(t *testing.T) {
+			c := p.Do(0)
+			failure := errors.New("failure")
+			var loads atomic.Int64
+			errs := make(chan error)
+			for range 3 {
+				go func() {
+					_, err := c(t.Context(), "key", func(context.Context) (int, error) {
+						loads.Add(1)
+						time.Sleep(time.Second)
+						return 0, failure
+					})
+					errs <- err
+				}()
+			}
+			for range 3 {
+				require.ErrorIs(t, <-errs, failure)
+			}
+			require.Equal(t, int64(1), loads.Load())
+		})
+	}
+}
+
+func TestNobodyCoalescesCallsForDifferentKeysOrOneAfterTheOther(t *testing.T) {
+	for _, p := range bench.Coalescers() {
+		run(t, p.Name, func(t *testing.T) {
+			c := p.Do(0)
+			for range 2 {
+				start := time.Now()
+				values := make(chan int)
+				for i, key := range []string{"one", "two", "three"} {
+					go func() {
+						v, err := c(t.Context(), key, func(ctx context.Context) (int, error) {
+							time.Sleep(time.Second)
+							return i, ctx.Err()
+						})
+						if err == nil {
+							values <- v
+						}
+					}()
+				}
+				got := []int{<-values, <-values, <-values}
+				slices.Sort(got)
+				require.Equal(t, []int{0, 1, 2}, got)
+				require.Equal(t, time.Second, time.Since(start))
+			}
+		})
+	}
+}
+
+func TestEveryLoadHasTheValuesOfTheContextThatStartedIt(t *testing.T) {
+	type key struct{}
+	for _, p := range bench.Coalescers() {
+		for _, timeout := range []time.Duration{0, time.Second} {
+			run(t, p.Name, func(t *testing.T) {
+				var value any
+				_, err := p.Do(timeout)(context.WithValue(t.Context(), key{}, "request"), "key", func(ctx context.Context) (int, error) {
+					value = ctx.Value(key{})
+					return 0, nil
+				})
+				require.NoError(t, err)
+				require.Equal(t, "request", value)
+			})
+		}
 	}
 }
 
