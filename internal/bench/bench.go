@@ -10,7 +10,7 @@
 //   - Of the deadline shapes, [Timeout] and [Timed] say whose time ran out, [Retry] and [Hedge] return the first result or
 //     the last failure, and [Middleware] answers for a handler that has not answered in time. Grove's wait for what they
 //     have called; failsafe-go's hedge leaves the other attempt behind, and http.TimeoutHandler its handler.
-//   - A [Pooled] call returns what its function does, and a caller whose context ends leaves where the library lets it.
+//   - A [Pooled] returns what its call does, or, when its context ends, at once where the library can leave a call behind.
 //   - A [Drain], which cmd/drain measures, serves until it is told to stop.
 //
 // A peer that lacks something of that is given the few lines that its users write. The tests hold everybody to it:
