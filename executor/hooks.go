@@ -17,7 +17,7 @@ type Hooks struct {
 	// CallRefused is called for a call whose fn is never called. err matches [ErrNotStarted].
 	CallRefused func(ctx context.Context, c CallInfo, err error)
 	// CallStuck is called for a call that has been running for [Config.StuckAfter], once and on a goroutine of its own, with
-	// the stack that [Running] has. CallEnded comes later, if ever.
+	// the stack that [Running] has. If its caller has left it has had its CallEnded; otherwise that comes later, if ever.
 	CallStuck func(ctx context.Context, c CallInfo, stack []byte)
 }
 
