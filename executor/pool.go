@@ -80,10 +80,11 @@ type Pool struct {
 	outbox   []*call   // refused, and to be told so; empty while nobody has mu
 
 	// Of StuckAfter. Invariant: watching unless all calls that run have been reported.
-	watching  bool
-	watchdog  *time.Timer // nil before the first call
-	stuck     int         // slots that are taken by a call that has been reported
-	reporting int         // reports under way
+	watching bool
+	watchdog *time.Timer // nil before the first call
+	stuck    int         // slots that are taken by a call that has been reported
+
+	reporting int // reports of stuck and of expired calls under way, for which Drain waits
 
 	idle    *worker // parked workers; the one parked last is woken first
 	parked  int     // how many
