@@ -94,11 +94,12 @@ type call struct {
 	err error
 
 	// Guarded by Pool.mu.
-	links    [2]links // its places in lists. While the call is free, next links it to other free calls
-	next     *call
-	lane     *lane // where it waits for a slot, nil if it does not
-	nested   bool  // has no slot of its own
-	reported bool  // as stuck
+	links    [2]links // its places in lists
+	lane     *lane    // where it waits for a slot, nil if it does not
+	nested   bool     // has no slot of its own
+	reported bool     // as stuck
+
+	next *call // links free calls
 
 	kept  bool          // is reused
 	spare []callContext // for later uses

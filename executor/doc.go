@@ -42,7 +42,7 @@
 //   - Higher priorities go first, but each level that waits has a turn after sixteen turns of others.
 //   - A full queue makes room for a call of a higher priority than the lowest in it, or of a key that has at least two
 //     calls fewer in it than another of the same priority: the last call of that gets [ErrShed]. So a busy key cannot keep
-//     the others out. This looks at each key that waits.
+//     the others out. To find that call, each key that waits is looked at.
 //   - The slot of a call is free before its caller knows that the call has ended.
 //   - A call made with the ctx of another call on the same pool is nested in that call: it runs in its parent's slot,
 //     one at a time, and needs no place in the queue. So calls on one pool that wait for each other do not deadlock, if

@@ -38,7 +38,7 @@ type play struct {
 func FuzzPool(f *testing.F) {
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		script := make([]byte, 30+random.IntN(500))
+		script := make([]byte, 30+random.IntN(300))
 		for i := range script {
 			script[i] = byte(random.Uint32())
 		}

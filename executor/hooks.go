@@ -9,7 +9,7 @@ import (
 // Hooks observe calls; see [Config.Hooks] and [Pool.Observe]. Any of the functions may be nil. They are called without
 // locks held, and several at a time; a slow hook slows the calls down. ctx is the caller's. Each call has one of
 // CallEnded and CallRefused, before its caller can know how it ended: on the goroutine of [Do], or on another for a
-// [Future]. Hooks are used by pointer and not changed once a pool has them.
+// [Future]. Hooks are used by pointer and not changed once a pool has them. They must not drain or close the pool.
 type Hooks struct {
 	// CallEnded is called for a call whose fn was called. err is what the caller gets: what fn returned, a [*PanicError],
 	// [ErrGoexit] or, if the caller leaves while fn runs, an [*AbandonedError].
@@ -17,7 +17,7 @@ type Hooks struct {
 	// CallRefused is called for a call whose fn is never called. err matches [ErrNotStarted].
 	CallRefused func(ctx context.Context, c CallInfo, err error)
 	// CallStuck is called for a call that has been running for [Config.StuckAfter], once and on a goroutine of its own, with
-	// the stack that [Running] has. CallEnded comes later, if ever.
+	// the stack that [Running] has. If its caller has left it has had its CallEnded; otherwise that comes later, if ever.
 	CallStuck func(ctx context.Context, c CallInfo, stack []byte)
 }
 

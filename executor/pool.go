@@ -38,7 +38,7 @@ type Config struct {
 	// while all slots are taken by such calls, others are refused with [ErrShed] instead of waiting for a slot that
 	// nobody expects to become free. 0 lets calls run for as long as they like.
 	StuckAfter time.Duration
-	// OnStuck is called on a goroutine of its own, for which Drain waits.
+	// OnStuck is called on a goroutine of its own, for which Drain and Close wait: it must not call them itself.
 	OnStuck func(Running)
 	// Hooks observe the pool's calls, as those do that [Pool.Observe] adds.
 	Hooks *Hooks
@@ -80,10 +80,11 @@ type Pool struct {
 	outbox   []*call   // refused, and to be told so; empty while nobody has mu
 
 	// Of StuckAfter. Invariant: watching unless all calls that run have been reported.
-	watching  bool
-	watchdog  *time.Timer // nil before the first call
-	stuck     int         // slots that are taken by a call that has been reported
-	reporting int         // reports under way
+	watching bool
+	watchdog *time.Timer // nil before the first call
+	stuck    int         // slots that are taken by a call that has been reported
+
+	reporting int // reports of stuck and of expired calls under way, for which Drain waits
 
 	idle    *worker // parked workers; the one parked last is woken first
 	parked  int     // how many

@@ -12,7 +12,9 @@ const maxPassed = 16
 // Each level has a ring of lanes that take turns, one for each key. Invariant: a lane is in its ring if and only if calls
 // wait in it and its tenant may have one more running. Calls in other lanes wait, too, but not for a slot.
 type queue struct {
-	n       int // calls
+	n       int         // calls
+	at      [levels]int // those of each level
+	longest int         // no lane is longer: what victim found last, and what has grown since
 	rings   [levels]ring
 	perKey  int                // how many calls of a key may run, 0 for any number
 	tenants map[string]*tenant // those that have calls waiting or, with perKey, running
@@ -103,6 +105,8 @@ func (q *queue) push(c *call) {
 	c.lane = l
 	t.waiting++
 	q.n++
+	q.at[l.level]++
+	q.longest = max(q.longest, l.n)
 	if l.n == 1 {
 		q.join(l)
 	}
@@ -114,6 +118,7 @@ func (q *queue) remove(c *call) {
 	c.lane = nil
 	l.tenant.waiting--
 	q.n--
+	q.at[l.level]--
 	if l.n == 0 {
 		q.leave(l)
 		q.forget(l.tenant)
@@ -211,18 +216,28 @@ func (q *queue) each(yield func(*lane) bool) {
 // longest lane of the lowest level, if that is below c's, or of c's own level if it would still be as long as c's lane.
 // It returns nil if there is none.
 func (q *queue) victim(c *call) *call {
-	var longest *lane
-	for l := range q.each {
-		if longest == nil || l.level < longest.level || l.level == longest.level &&
-			(l.n > longest.n || l.n == longest.n && l.tail.came > longest.tail.came) {
-			longest = l
-		}
-	}
 	level, own := int(c.priority-Low), 0
 	if t := q.tenants[c.key]; t != nil {
 		own = t.lanes[level].n
 	} else if c.key == "" {
 		own = q.unkeyed.lanes[level].n
+	}
+	// Where many keys wait with a call or two of each, there is no need to look at all of them for every call.
+	lower := 0
+	for _, n := range q.at[:level] {
+		lower += n
+	}
+	if lower == 0 && q.longest <= own+1 {
+		return nil
+	}
+	var longest *lane
+	q.longest = 0
+	for l := range q.each {
+		q.longest = max(q.longest, l.n)
+		if longest == nil || l.level < longest.level || l.level == longest.level &&
+			(l.n > longest.n || l.n == longest.n && l.tail.came > longest.tail.came) {
+			longest = l
+		}
 	}
 	if longest != nil && (longest.level < level || longest.level == level && longest.n > own+1) {
 		return longest.tail

@@ -84,7 +84,7 @@ func (p *Pool) lookForStuck() {
 			p.stickLocked(c)
 			seen.addLocked(c, w, now-began)
 			info := p.describe(c)
-			info.Wait, info.Run = began-c.came, now-began
+			info.Wait, info.Run = max(0, began-c.came), now-began
 			reports = append(reports, report{c.observers, c.ctx.Context, info})
 		}
 	}
