@@ -95,6 +95,23 @@ func (l lost) since(old lost) lost {
 type suspicion struct {
 	lost
 	outside time.Duration // the part of CauseCPUSaturated in which many goroutines were outside as well
+	until   time.Duration // when the last of it was
+}
+
+// split returns what of the suspicion, which began at from, was before at, and the rest.
+func (s suspicion) split(from, at time.Duration) (before, rest suspicion) {
+	share := 1.0
+	if at < s.until {
+		share = float64(at-from) / float64(s.until-from)
+	}
+	rest = s
+	for c, d := range s.lost {
+		before.lost[c] = time.Duration(share * float64(d))
+		rest.lost[c] -= before.lost[c]
+	}
+	before.outside = time.Duration(share * float64(s.outside))
+	rest.outside -= before.outside
+	return before, rest
 }
 
 // settle corrects a suspicion by what the kernel counted meanwhile, the difference of two readings.

@@ -170,3 +170,18 @@ func TestGCWorkIsTheProcessorTimeOfTheCollector(t *testing.T) {
 	require.Positive(t, probe.Snapshot().GCWork)
 	require.Zero(t, looplag.New(looplag.Config{}).Snapshot().GCWork, "of the window")
 }
+
+func TestWhatWasLostAfterAReadingWaitsForTheNext(t *testing.T) {
+	all := lost{looplag.CauseCPUSaturated: 80 * ms, looplag.CauseUnknown: 8 * ms}
+	before, rest := looplag.Split(all, time.Second, 2*time.Second, 1250*ms)
+	require.Equal(t, lost{looplag.CauseCPUSaturated: 20 * ms, looplag.CauseUnknown: 2 * ms}, before)
+	require.Equal(t, lost{looplag.CauseCPUSaturated: 60 * ms, looplag.CauseUnknown: 6 * ms}, rest)
+	for _, at := range []time.Duration{2 * time.Second, time.Hour} {
+		before, rest = looplag.Split(all, time.Second, 2*time.Second, at)
+		require.Equal(t, all, before)
+		require.Zero(t, rest)
+	}
+	before, rest = looplag.Split(lost{}, time.Second, 0, 2*time.Second)
+	require.Zero(t, before)
+	require.Zero(t, rest)
+}

@@ -23,7 +23,7 @@ func (p *Probe) Ticks() (next func() time.Duration, tick, end func()) {
 }
 
 func Settle(l [causes]time.Duration, outside time.Duration, os OS, throttled time.Duration) [causes]time.Duration {
-	return suspicion{l, outside}.settle(reading{os: os, cpu: CPU{Throttled: throttled, OK: true}})
+	return suspicion{lost: l, outside: outside}.settle(reading{os: os, cpu: CPU{Throttled: throttled, OK: true}})
 }
 
 // Gather returns what gathers evidence for a report of a loop that is stuck in the calling goroutine.
@@ -32,4 +32,10 @@ func (p *Probe) Gather(rule Rule) func() {
 	l := p.Watch("hub", time.Hour)
 	l.Begin()
 	return func() { t.gather(new(Breach), rule, l, l.began.Load()) }
+}
+
+// Split returns what of a loss that began at from and ended at until was before at, and the rest.
+func Split(l [causes]time.Duration, from, until, at time.Duration) (before, rest [causes]time.Duration) {
+	b, r := suspicion{lost: l, until: until}.split(from, at)
+	return b.lost, r.lost
 }

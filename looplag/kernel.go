@@ -14,6 +14,7 @@ import (
 // A kernel is what the operating system counts for the process, read from files by a goroutine of its own: who comes back
 // from a system call may have to queue for a processor, and neither ticks nor bytes must.
 type kernel struct {
+	now     func() time.Duration
 	orders  chan struct{}           // a tick orders a reading; has room for one
 	reading atomic.Pointer[reading] // the last one
 
@@ -83,22 +84,22 @@ func (c *counterFile) close() {
 }
 
 // openKernel opens what of it there is below root, and reads it.
-func openKernel(root fs.FS, now time.Duration) *kernel {
-	k := &kernel{orders: make(chan struct{}, 1), root: root}
+func openKernel(root fs.FS, now func() time.Duration) *kernel {
+	k := &kernel{now: now, orders: make(chan struct{}, 1), root: root}
 	pressure := []string{"proc/pressure/cpu"}
 	if dir, ok := groupOf(root); ok {
 		k.quota = openCounters(root, path.Join(dir, "cpu.stat"))
 		pressure = append([]string{path.Join(dir, "cpu.pressure")}, pressure...)
 	}
 	k.pressure = openCounters(root, pressure...)
-	k.read(now)
+	k.read()
 	return k
 }
 
 // run carries out orders.
-func (k *kernel) run(now func() time.Duration) {
+func (k *kernel) run() {
 	for range k.orders {
-		k.read(now())
+		k.read()
 	}
 }
 
@@ -108,12 +109,10 @@ func (k *kernel) close() {
 	k.pressure.close()
 }
 
-func (k *kernel) read(now time.Duration) {
-	os := k.readThreads()
-	k.reading.Store(&reading{
-		at: now, threads: len(k.threads),
-		cpu: parseQuota(k.quota.read()), pressure: parsePressure(k.pressure.read()), os: os,
-	})
+func (k *kernel) read() {
+	r := reading{cpu: parseQuota(k.quota.read()), pressure: parsePressure(k.pressure.read()), os: k.readThreads()}
+	r.at, r.threads = k.now(), len(k.threads)
+	k.reading.Store(&r)
 }
 
 // order has the kernel read if the last reading is older than that, or than it may be considering that each thread costs

@@ -96,7 +96,7 @@ func (p *Probe) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { t.courier.send(w) })
 	helpers.Go(func() { t.courier.receive(r) })
-	helpers.Go(func() { t.kernel.run(p.now) })
+	helpers.Go(t.kernel.run)
 	if t.cfg.Queue {
 		helpers.Go(t.hopper.run)
 		helpers.Go(t.hopper.pusher)

@@ -25,7 +25,7 @@ type ticks struct {
 
 // begin starts a window, to be ended by end.
 func (p *Probe) begin() *ticks {
-	k := openKernel(p.cfg.Root, p.now())
+	k := openKernel(p.cfg.Root, p.now)
 	now := p.now()
 	c := &courier{
 		route:  route{now: p.now, sent: &p.sent},
@@ -120,14 +120,17 @@ func (t *ticks) note(now, due, lost time.Duration) (s Snapshot, ours bool) {
 		r.tally.polled += elapsed
 	}
 	if k := t.kernel.reading.Load(); k.at != r.tally.kernel.at {
-		r.tally.lost = r.tally.lost.plus(r.fresh.settle(k.since(r.tally.kernel)))
-		r.tally.kernel, r.fresh = *k, suspicion{}
+		// What was lost since it was read waits for the next reading.
+		known, fresh := r.fresh.split(r.tally.kernel.at, k.at)
+		r.tally.lost = r.tally.lost.plus(known.settle(k.since(r.tally.kernel)))
+		r.tally.kernel, r.fresh = *k, fresh
 	}
 	demand := r.meter.gauge(running) + waiting - 1 // without this goroutine
-	if !ours {
+	if lost > 0 && !ours {
 		outside := r.meter.gauge(notInGo)
 		cause := infer(max(demand, t.demand), outside, now-due)
 		r.fresh.lost[cause] += lost
+		r.fresh.until = now
 		if cause == CauseCPUSaturated && manyOutside(outside) {
 			r.fresh.outside += lost
 		}

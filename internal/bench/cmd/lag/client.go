@@ -23,8 +23,8 @@ type clientReport struct {
 }
 
 const (
-	connections = 48
-	rate        = 16 // requests a second: few enough not to make the server late
+	connections = 24
+	rate        = 4 // requests a second: few enough not to make the server later than it is
 )
 
 // client sends requests to the server at addr and reports the waits for their answers.
