@@ -41,7 +41,8 @@ func (c *controller) on() bool { return c.held > 0 || c.share > 0 }
 func (c *controller) look(now time.Time, age time.Duration) {
 	elapsed := now.Sub(c.last)
 	c.last = now
-	wait := c.wait(age, elapsed)
+	c.note(age, elapsed)
+	wait := c.wait()
 	switch {
 	case wait <= 2*c.target:
 		c.lateSince = time.Time{}
@@ -59,10 +60,9 @@ func (c *controller) look(now time.Time, age time.Duration) {
 	c.share = share(c.held + gain*excess)
 }
 
-// wait is how long a request waits, as the ages of what is under way show it. An age that has not grown by the time that
-// elapsed is another one's: what was under way has arrived, and counts until another one arrives or until nothing has
-// been under way twice.
-func (c *controller) wait(age, elapsed time.Duration) time.Duration {
+// note takes down what is under way. An age that has not grown by the time that elapsed is another one's: what was under
+// way has arrived.
+func (c *controller) note(age, elapsed time.Duration) {
 	switch {
 	case c.age > 0 && age < c.age+elapsed:
 		c.peak = c.age
@@ -70,8 +70,11 @@ func (c *controller) wait(age, elapsed time.Duration) time.Duration {
 		c.peak = 0
 	}
 	c.age = age
-	return max(c.peak, age)
 }
+
+// wait is how long a request waits: as long as what arrived last, which counts until another one arrives or until nothing
+// has been under way twice, or as long as what has not arrived yet.
+func (c *controller) wait() time.Duration { return max(c.peak, c.age) }
 
 // off forgets that requests were late.
 func (c *controller) off() { c.lateSince, c.held, c.share = time.Time{}, 0, 0 }

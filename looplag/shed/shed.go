@@ -33,8 +33,8 @@ type Shedder struct {
 	verdict atomic.Uint64 // a verdict; written under mu
 	counts  [priorities]struct{ admitted, refused atomic.Uint64 }
 
-	mu      sync.Mutex // guards what follows; held for less than a microsecond
-	control controller
+	mu      sync.Mutex          // guards what follows; held for less than a microsecond
+	control controller          // made anew by each wake
 	timer   *time.Timer         // calls look; nil before the first request
 	busy    time.Time           // when a look last found new requests
 	seen    [priorities]uint64  // how many there were at the last look
@@ -75,12 +75,7 @@ func New(source Source, policy Policy) *Shedder {
 		panic("shed: New called with a nil source")
 	}
 	policy = policy.complete()
-	return &Shedder{
-		source:  source,
-		policy:  policy,
-		retry:   retries(policy.RetryAfter),
-		control: controller{target: policy.Target},
-	}
+	return &Shedder{source: source, policy: policy, retry: retries(policy.RetryAfter)}
 }
 
 // Allow reports whether to do a request of priority p, and counts it: for servers that do not speak HTTP, and work
@@ -111,8 +106,8 @@ func (s *Shedder) wake() {
 		return
 	}
 	s.verdict.Store(uint64(open))
-	s.control.last = time.Now()
-	s.busy = s.control.last
+	s.busy = time.Now()
+	s.control = controller{target: s.policy.Target, last: s.busy}
 	if s.timer == nil {
 		s.timer = time.AfterFunc(calm, s.look)
 	} else {
@@ -138,7 +133,7 @@ func (s *Shedder) look() {
 	case now.Sub(s.busy) >= memory:
 		s.rate = [priorities]float64{}
 		s.verdict.Store(uint64(asleep))
-	case age > s.policy.Target:
+	case s.control.wait() > s.policy.Target:
 		s.verdict.Store(uint64(open))
 		s.timer.Reset(brisk)
 	default:
@@ -187,7 +182,7 @@ func (s *Shedder) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if verdict(s.verdict.Load()) != asleep {
-		stats.Share, stats.Wait = s.control.share, max(s.control.peak, s.control.age)
+		stats.Share, stats.Wait = s.control.share, s.control.wait()
 	}
 	return stats
 }
