@@ -29,7 +29,8 @@ const (
 )
 
 // word is a call's phase in the low bits and, once fn has been called, the time of that in the others: who sees a
-// running call sees its age.
+// running call sees its age. The time is 0, which no time is, from when fn of a call with ack is called until its caller
+// goes to sleep: of the calls that are over by then nobody needs to read the clock.
 type word int64
 
 // begun is the word of a call whose fn is called at the given time.
@@ -38,6 +39,14 @@ func begun(at time.Duration, phase int) word { return word(at << phaseBits).to(p
 func (w word) phase() int             { return int(w & (1<<phaseBits - 1)) }
 func (w word) started() time.Duration { return time.Duration(w >> phaseBits) }
 func (w word) to(phase int) word      { return w>>phaseBits<<phaseBits | word(phase) }
+
+// age is for how long fn has been running.
+func (w word) age(now time.Duration) time.Duration {
+	if w.started() == 0 {
+		return 0
+	}
+	return now - w.started()
+}
 
 // inside reports that fn has been called and not returned, or only just.
 func (w word) inside() bool {
@@ -60,11 +69,12 @@ type call struct {
 	key      string
 	priority Level
 	inline   bool        // the caller runs fn
+	timed    bool        // somebody needs to know when exactly fn was called
 	future   bool        // belongs to a Future
 	stop     func() bool // ends the watch over a Future's ctx
 
-	// observers want to know how the call ends. If there are any, came is when its caller came, and returned when fn
-	// did, set by who ran it before that can be seen from the phase.
+	// observers want to know how the call ends. came is when its caller came, if there are any, or when it was queued.
+	// returned is when fn did, if somebody wants to know, set by who ran it before that can be seen from the phase.
 	observers      observers
 	came, returned time.Duration
 
@@ -83,10 +93,12 @@ type call struct {
 	// that; the phases keep them apart.
 	err error
 
-	// in is the list that the call is in; next and prev are its links there. Guarded by Pool.mu. While the call is
-	// free, next links it to other free calls.
-	in         *list
-	next, prev *call
+	// Guarded by Pool.mu.
+	links    [2]links // its places in lists. While the call is free, next links it to other free calls
+	next     *call
+	lane     *lane // where it waits for a slot, nil if it does not
+	nested   bool  // has no slot of its own
+	reported bool  // as stuck
 
 	kept  bool          // is reused
 	spare []callContext // for later uses
@@ -105,9 +117,10 @@ func newCall() *call {
 func (c *call) fill(p *Pool, ctx context.Context, fn any, o CallOption) {
 	x := &c.spare[0]
 	c.spare = c.spare[1:]
-	x.Context, x.pool = ctx, p
+	x.Context, x.slot = ctx, &p.slot
 	c.ctx, c.fn, c.name, c.inline, c.ack = x, fn, o.name, o.inline, false
 	c.key, c.priority = o.key, o.level()
+	c.nested, c.reported, c.timed = false, false, p.timed
 	c.watch(p)
 }
 
@@ -162,11 +175,14 @@ func (c *call) begin(p *Pool) bool {
 	if c.ctx.Err() != nil {
 		return false
 	}
-	phase := awaited
+	phase, at := awaited, time.Duration(0)
 	if c.ack {
 		phase = running
 	}
-	if !c.move(waiting, begun(p.now(), phase)) {
+	if c.timed || !c.ack {
+		at = p.now()
+	}
+	if !c.move(waiting, begun(at, phase)) {
 		return false
 	}
 	if c.ack {
@@ -180,9 +196,6 @@ func (c *call) begin(p *Pool) bool {
 func (c *call) settle(p *Pool) {
 	if c.stop != nil {
 		c.stop()
-	}
-	if c.observers != nil {
-		c.returned = p.now()
 	}
 	for {
 		switch w := c.load(); w.phase() {
@@ -219,6 +232,14 @@ func (c *call) refuse(p *Pool, err error) {
 	}
 }
 
+// dismiss tells the caller that the call has been refused.
+func (c *call) dismiss(p *Pool) {
+	if c.stop != nil {
+		c.stop()
+	}
+	c.release(p)
+}
+
 // release wakes the caller for the last time: the call has ended for it.
 func (c *call) release(p *Pool) {
 	if c.future {
@@ -239,10 +260,15 @@ func (c *call) outcome() error {
 func (c *call) await(p *Pool, ctx context.Context, left <-chan struct{}) bool {
 	if c.ack {
 		<-c.wake
-		w := c.load()
-		if w.phase() == running && c.move(w, w.to(awaited)) {
-			c.noAck = 32
-			c.sleep(p, ctx, left)
+		if w := c.load(); w.phase() == running {
+			asleep := w.to(awaited)
+			if !c.timed {
+				asleep = begun(p.now(), awaited)
+			}
+			if c.move(w, asleep) {
+				c.noAck = 32
+				c.sleep(p, ctx, left)
+			}
 		}
 	} else {
 		c.sleep(p, ctx, left)
@@ -290,6 +316,6 @@ func (p *Pool) abandonLocked(c *call, w word, cause error) bool {
 	if c.load() != w {
 		return false
 	}
-	c.err = &AbandonedError{Pool: p.name, Name: c.label(), Running: p.now() - w.started(), Cause: cause}
+	c.err = &AbandonedError{Pool: p.name, Name: c.label(), Running: w.age(p.now()), Cause: cause}
 	return c.move(w, w.to(abandoned))
 }

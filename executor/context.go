@@ -9,11 +9,17 @@ import (
 // call has a new one, so that one left behind stays ended.
 type callContext struct {
 	context.Context // the caller's
-	pool            *Pool
+	slot            *slot
 
 	// scope is nil while the caller's ctx says all there is to say, returned when fn has returned without anybody
 	// asking for more, and otherwise the cancel context that says it.
 	scope atomic.Pointer[scope]
+}
+
+// slot is what a call knows of its slot. All calls of a pool share one, except those that count as their key's.
+type slot struct {
+	pool   *Pool
+	tenant *tenant // whose running calls this one counts as, nil if nobody's
 }
 
 // scope is what most calls do not need: a cancel context, and the calls nested in this one.
@@ -23,9 +29,11 @@ type scope struct {
 
 	// Guarded by Pool.mu. Invariant: calls wait only while one has the turn.
 	up       *scope // the call in whose slot this one runs, nil if it has one of its own
-	returned bool   // fn has returned, or is not going to be called
-	busy     bool   // a nested call has the turn
-	waiting  list   // nested calls
+	own      *callContext
+	stuck    bool // counts in Pool.stuck; of a call with a slot of its own
+	returned bool // fn has returned, or is not going to be called
+	busy     bool // a nested call has the turn
+	waiting  list // nested calls
 }
 
 // returned is the scope of all calls that got through without one. Nobody writes to it.
@@ -55,7 +63,7 @@ func (x *callContext) Err() error {
 }
 
 func (x *callContext) Value(key any) any {
-	if k, ok := key.(callKey); ok && k.pool == x.pool {
+	if k, ok := key.(callKey); ok && k.pool == x.slot.pool {
 		return x
 	}
 	// With a key of its own, package context finds the cancel context: so contexts made from x need no goroutine to
@@ -73,7 +81,7 @@ func (x *callContext) open() *scope {
 		if old != nil && old != &returned {
 			return old
 		}
-		s := &scope{returned: old == &returned}
+		s := &scope{own: x, returned: old == &returned}
 		s.Context, s.cancel = context.WithCancelCause(x.Context) //nolint:fatcontext // a new one in each round
 		if s.returned {
 			s.cancel(nil)

@@ -31,13 +31,16 @@ const unset = 2
 // Name names the call in errors and reports, which otherwise use the name of fn.
 func Name(name string) CallOption { return CallOption{name: name} }
 
-// Key says on whose behalf the call is made: a tenant, a user, a host.
+// Key says on whose behalf the call is made: a tenant, a user, a host. Keys with calls waiting take turns, and
+// [Config.PerKey] caps how many calls of each run. The pool remembers a key while calls of it wait or, under PerKey, run.
+// The empty key is none.
 func Key(key string) CallOption { return CallOption{key: key} }
 
-// Priority says which calls go first.
+// Priority lets the call go before those of lower levels that wait, whatever their keys, except that each level that waits
+// has a turn after sixteen turns of others. It changes nothing for calls that run. It panics if there is no such level.
 func Priority(level Level) CallOption {
 	if level < Low || level > High {
-		panic(fmt.Sprintf("executor: Priority called with level %d, want Low, Normal or High", level))
+		panic(fmt.Sprintf("executor: Priority called with %d, want Low, Normal or High", level))
 	}
 	return CallOption{priority: int8(level) + unset}
 }
@@ -75,7 +78,7 @@ func combine(opts []CallOption) (all CallOption) {
 }
 
 // Do calls fn(ctx) in a slot of the pool and returns what it returns. It waits for a slot if none is free and the
-// queue has room, first come, first served, and then for fn.
+// queue has room, in the order that the package's Guarantees tell, and then for fn.
 //
 // If ctx ends before fn is called, fn is never called and the error matches [ErrNotStarted] and the ctx's cause. If
 // it ends while fn runs, Do returns an [*AbandonedError] without waiting: fn keeps its slot until it returns, and
@@ -87,7 +90,7 @@ func combine(opts []CallOption) (all CallOption) {
 // same pool, or with a ctx made from it, runs in the slot of this one, off the queue and one at a time. The slot
 // becomes free when this call and those nested in it have returned.
 //
-// Other errors are [ErrQueueFull] and [ErrClosed], a [*PanicError] if fn panicked, and [ErrGoexit] if it called
+// Other errors are those of a refusal, [ErrQueueFull], [ErrMaxWait], [ErrShed] and [ErrClosed], a [*PanicError] if fn panicked, and [ErrGoexit] if it called
 // runtime.Goexit on a worker's goroutine; on the caller's own, Goexit goes on once the slot is free. fn must unlock
 // its goroutine from an OS thread that it locked it to.
 //

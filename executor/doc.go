@@ -16,10 +16,18 @@
 //
 // [Do] waits for the result, [Submit] returns a [Future] of it. What the error of either says about fn:
 //
-//	errors.Is(err, ErrNotStarted)   it was not called: the pool was full or closed, or ctx ended first
+//	errors.Is(err, ErrNotStarted)   it was not called: the pool refused it, or ctx ended first
 //	*AbandonedError                 it was running when ctx ended, and may be running still
 //	*PanicError, ErrGoexit          it did not return
 //	any other, or nil               it returned that
+//
+// Of the calls that were not started those with [ErrQueueFull], [ErrMaxWait], [ErrShed] and [ErrClosed] can be made
+// again, here after a pause or elsewhere at once: nothing has been done.
+//
+// Pools that serve many give each call a [Key], and what can wait a [Priority]. Those that get more than they can do
+// bound the waiting by Config.MaxWait, or by a [CoDel] that lets bursts wait and nothing else. Where nobody knows how many
+// calls are good, a [Limiter] finds out. StuckAfter tells of calls that do not return. A pool pays for what its Config
+// asks for.
 //
 // A pool must be closed: [Pool.Drain] lets the calls end, [Pool.Close] gives them 100 ms.
 //
@@ -27,7 +35,14 @@
 //
 //   - At most Workers slots are taken, whatever callers do. A call that its caller has left keeps its slot until fn
 //     returns; [Pool.Stats] counts it, and Drain waits for it or reports it.
-//   - Calls that wait start in the order in which they came. None is lost, and none is started twice.
+//   - None of the calls that wait is lost, and none is started twice. Those of the same key and priority start in the order
+//     in which they came; in an overload that a CoDel sees, in the opposite one.
+//   - Keys that have calls waiting take turns, so a key waits at most for one call of each other key, not for all. Calls
+//     without a key are one key in this, but PerKey does not hold for them.
+//   - Higher priorities go first, but each level that waits has a turn after sixteen turns of others.
+//   - A full queue makes room for a call of a higher priority than the lowest in it, or of a key that has at least two
+//     calls fewer in it than another of the same priority: the last call of that gets [ErrShed]. So a busy key cannot keep
+//     the others out. This looks at each key that waits.
 //   - The slot of a call is free before its caller knows that the call has ended.
 //   - A call made with the ctx of another call on the same pool is nested in that call: it runs in its parent's slot,
 //     one at a time, and needs no place in the queue. So calls on one pool that wait for each other do not deadlock, if
@@ -36,8 +51,9 @@
 //     lists every call that runs, for how long and where.
 //
 // Go cannot stop a goroutine from outside. A call that never returns therefore costs one slot, forever, and that is
-// all it costs: callers behind it leave with their ctx, and others are refused. Code that must be stoppable belongs
-// in a process of its own.
+// all it costs: callers behind it leave with their ctx, and others are refused. With StuckAfter it is reported with its
+// stack, and a pool all of whose slots are stuck refuses calls at once. Code that must be stoppable belongs in a process of
+// its own.
 //
 // # Cancellation
 //
@@ -52,24 +68,26 @@
 //
 // A panic in fn comes back as a [*PanicError] with the stack of the panic, and [runtime.Goexit] as [ErrGoexit]; on the
 // caller's own goroutine Goexit goes on, after the slot has been freed. A call that has been abandoned drops its
-// panic like its result. Submit with Inline panics, and so do calls on a Pool that New has not made.
+// panic like its result. A panic in a hook, a Limiter or OnStuck is nobody's to catch. Submit with Inline panics, and so do
+// calls on a Pool that New has not made, and options and limiters that are out of bounds.
 //
 // # Cost
 //
 // Goroutines are kept for later calls, and so are their stacks, which have grown to what the calls need: deep calls
-// cost a third of what they cost on a goroutine each, and others no more (BenchmarkAgainst). A parked worker holds
-// about 3 KiB, and more where calls need deeper stacks. There are never more of them than Workers, and none before
-// the first call; they end with the pool. A call that returns before its caller goes to sleep, as short ones do, spares
-// the caller a select.
+// cost a quarter of what they cost on a goroutine each, and others no more (BenchmarkAgainst, and call/ in internal/bench
+// beside other pools). A parked worker holds about 3 KiB, and more where calls need deeper stacks. There are never more of
+// them than Workers, and none before the first call; they end with the pool. A call that returns before its caller goes
+// to sleep, as short ones do, spares the caller a select.
 //
-// An uncontended Do takes one lock to start and one to end, reads the clock once, and allocates nothing but, on every
-// fourth call, room for the next contexts (BenchmarkDo). A cancel context is made only if fn asks its ctx for Done, as
-// deriving from it does. Inline spares the goroutines and costs a fifth of that, and a refusal no more
-// (BenchmarkRefused). Nested calls and Submit allocate.
+// An uncontended Do takes one lock to start and one to end, and allocates nothing but, on every fourth call, room for
+// the next contexts (BenchmarkDo). A cancel context is made only if fn asks its ctx for Done, as deriving from it does.
+// Inline spares the goroutines and costs a fifth of that, and a refusal no more (BenchmarkRefused). Nested calls and
+// Submit allocate, and so do calls with a key under PerKey, and the first that waits of a key. Observers, MaxWait, CoDel, a
+// Limiter and StuckAfter make each call read the clock; a Limiter and a CoDel take one or two locks more.
 //
 // # Testing
 //
 // A pool belongs to the synctest bubble that uses it first: make it there, and close it there, for parked workers
 // keep a bubble from ending. Ages and waits are exact on a bubble's clock. The pool is tested against a sequential
-// model (FuzzPool).
+// model (FuzzPool): random calls with keys and priorities, ends, panics, cancellations, sizes and drains.
 package executor

@@ -5,8 +5,6 @@ import (
 	"context"
 	"slices"
 	"time"
-
-	"github.com/grove-go/grove/internal/stacks"
 )
 
 // drain is a pool's end. The channels are closed in the order in which they stand, or ended before its turn.
@@ -17,6 +15,7 @@ type drain struct {
 
 	// Guarded by Pool.mu.
 	gaveUp bool  // cut is closed
+	over   bool  // ended is closed
 	cause  error // why
 }
 
@@ -73,10 +72,17 @@ func (p *Pool) Close() error {
 	return p.Drain(ctx)
 }
 
-// endLocked ends the drain if nothing is left. It is called once for each step that may leave nothing.
+// endLocked ends the drain if nothing is left. It is called after each step that may leave nothing.
 func (p *Pool) endLocked() {
-	if p.drain == nil || p.taken > 0 || len(p.alive) > 0 {
+	if p.drain == nil || p.drain.over || p.taken > 0 || len(p.alive) > 0 || p.reporting > 0 {
 		return
+	}
+	p.drain.over = true
+	if p.watchdog != nil {
+		p.watchdog.Stop()
+	}
+	if p.overload != nil && p.overload.timer != nil {
+		p.overload.timer.Stop()
 	}
 	close(p.drain.ended)
 }
@@ -85,8 +91,8 @@ func (p *Pool) endLocked() {
 func (p *Pool) giveUp(cause error) {
 	var refused []*call
 	var cancelled []*callContext
-	empty := func(queue *list) {
-		for c := queue.pop(); c != nil; c = queue.pop() {
+	empty := func(nested *list) {
+		for c := nested.pop(); c != nil; c = nested.pop() {
 			refused = append(refused, c)
 		}
 	}
@@ -98,10 +104,10 @@ func (p *Pool) giveUp(cause error) {
 		return
 	}
 	d.gaveUp, d.cause = true, cause
-	p.refused.Closed += uint64(p.queued.n)
 	close(d.cut)
 	time.AfterFunc(grace, p.abandonAll)
-	empty(&p.queued)
+	refused = p.emptyLocked()
+	p.refused.Closed += uint64(len(refused))
 	for c := range p.placedLocked {
 		cancelled = append(cancelled, c.ctx)
 		// Wherever nested calls wait, one runs, and what they wait in is above it.
@@ -151,42 +157,22 @@ func (p *Pool) abandonAll() {
 
 // leftovers returns the error that lists the calls that run, nil if none does.
 func (p *Pool) leftovers() error {
-	e := &DrainError{Pool: p.name}
-	var goids []uint64          // of the calls
-	inline := map[int]uintptr{} // the ids of those whose goroutine is not known yet
+	var seen sightings
 	p.mu.Lock()
-	e.Cause = p.drain.cause
+	e := &DrainError{Pool: p.name, Cause: p.drain.cause}
 	now := p.now()
 	for c, w := range p.placedLocked {
-		was := c.load()
-		if !was.inside() {
-			continue
+		if at := c.load(); at.inside() {
+			seen.addLocked(c, w, at.age(now))
 		}
-		goid := uint64(0)
-		if w != nil {
-			goid = w.goid.Load()
-		} else {
-			inline[len(goids)] = c.id
-		}
-		goids = append(goids, goid)
-		e.Running = append(e.Running, Running{Name: c.label(), Age: now - was.started()})
 	}
 	p.mu.Unlock()
-	if e.Running == nil {
+	if seen.calls == nil {
 		<-p.drain.ended // about to come
 		return nil
 	}
-
-	if len(inline) > 0 {
-		found := marked()
-		for i, id := range inline {
-			goids[i] = found[id]
-		}
-	}
-	found := stacks.Of(stackLimit, goids...)
-	for i, goid := range goids {
-		e.Running[i].Stack = found[goid]
-	}
+	seen.trace()
+	e.Running = seen.calls
 	slices.SortStableFunc(e.Running, func(a, b Running) int { return cmp.Compare(b.Age, a.Age) })
 	return e
 }

@@ -13,9 +13,18 @@ import (
 // elsewhere, repeats nothing. A call whose ctx ended before its turn gets it together with the ctx's cause.
 var ErrNotStarted = errors.New("executor: call not started")
 
-// ErrQueueFull is returned at once when no slot is free and no more calls may wait, or when [NoWait] forbids it.
+// ErrQueueFull is returned at once when there is no free slot for a call and no more calls may wait, or when [NoWait]
+// forbids it.
 // It matches [ErrNotStarted].
 var ErrQueueFull error = refusal("executor: queue full")
+
+// ErrMaxWait is returned for a call that has waited for a slot for [Config.MaxWait]. It matches [ErrNotStarted].
+var ErrMaxWait error = refusal("executor: waited too long for a slot")
+
+// ErrShed is returned for a call that is given up so that others get on: by [CoDel], because a call with a better claim
+// needed its place in a full queue (see [Key] and [Priority]), or because every slot is stuck (see [Config.StuckAfter]).
+// It matches [ErrNotStarted].
+var ErrShed error = refusal("executor: call shed")
 
 // ErrClosed is returned for calls that come after [Pool.Drain] or [Pool.Close], and for calls that still waited when
 // it gave up. It matches [ErrNotStarted].
@@ -73,8 +82,8 @@ type DrainError struct {
 
 // Running is a call that has not returned.
 type Running struct {
-	// Name is what [Name] said, or else the name of fn.
-	Name string
+	// Name is what [Name] said, or else the name of fn. Key is what [Key] said.
+	Name, Key string
 	// Age is for how long fn has been running.
 	Age time.Duration
 	// Stack is the stack of the goroutine that runs fn, followed by those of the goroutines it started.

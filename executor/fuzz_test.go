@@ -36,27 +36,40 @@ type play struct {
 
 // FuzzPool plays random calls, cancellations, ends and drains, and holds the pool against the model after each step.
 func FuzzPool(f *testing.F) {
-	for seed := range uint64(200) {
+	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		script := make([]byte, 20+random.IntN(60))
+		script := make([]byte, 30+random.IntN(500))
 		for i := range script {
 			script[i] = byte(random.Uint32())
 		}
 		f.Add(script)
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
-		if len(script) < 2 || len(script) > 200 {
+		if len(script) < 3 || len(script) > 1000 {
 			return
 		}
-		synctest.Test(t, func(t *testing.T) { newPlay(t, script[0], script[1]).run(script[2:]) })
+		synctest.Test(t, func(t *testing.T) { newPlay(t, script[0], script[1], script[2]).run(script[3:]) })
 	})
 }
 
-func newPlay(t *testing.T, workers, queue byte) *play {
-	cfg := executor.Config{Name: "fuzz", Workers: int(workers)%3 + 1, Queue: int(queue)%5 - 1}
+// keys are whose calls there are.
+var keys = []string{"", "a", "b", "c"}
+
+func newPlay(t *testing.T, workers, queue, features byte) *play {
+	queues := []int{executor.NoQueue, 0, 1, 2, 3, 6, 30, executor.Unbounded}
+	cfg := executor.Config{Workers: int(workers)%3 + 1, Queue: queues[int(queue)%len(queues)], PerKey: int(features) & 3}
+	if features&4 != 0 {
+		cfg.MaxWait = 12 * time.Millisecond
+	}
+	if features&8 != 0 {
+		cfg.Overload = &executor.CoDel{Target: 6 * time.Millisecond, Interval: 10 * time.Millisecond}
+	}
+	if features&16 != 0 {
+		cfg.StuckAfter = 20*time.Millisecond + stuckAt
+	}
 	p, err := executor.New(cfg)
 	require.NoError(t, err)
-	m := model{workers: cfg.Workers, queue: cfg.Queue}
+	m := model{Config: cfg, queue: cfg.Queue}
 	switch cfg.Queue {
 	case 0:
 		m.queue = cfg.Workers
@@ -66,12 +79,26 @@ func newPlay(t *testing.T, workers, queue byte) *play {
 	return &play{t: t, p: p, model: m, drain: make(chan error, 100)}
 }
 
+// stuckAt is when between two steps calls are found stuck, so that nothing else happens at the same time.
+const stuckAt = 500 * time.Microsecond
+
+// pass lets some milliseconds pass.
+func (y *play) pass(ms int) {
+	for range ms {
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		y.model.look(time.Now().Add(stuckAt - time.Millisecond))
+		y.model.pass()
+		y.check()
+	}
+}
+
 func (y *play) run(script []byte) {
-	for ; len(script) >= 2; script = script[2:] {
-		y.step(script[0], script[1])
+	for ; len(script) >= 3; script = script[3:] {
+		y.step(script[0], script[1], script[2])
 		synctest.Wait()
 		y.check()
-		time.Sleep(time.Millisecond)
+		y.pass(1)
 	}
 	// Whatever the script did, everything ends.
 	for running := y.running(); len(running) > 0; running = y.running() {
@@ -86,16 +113,20 @@ func (y *play) run(script []byte) {
 	}
 }
 
-func (y *play) step(op, arg byte) {
-	switch op % 8 {
-	case 0:
-		y.submit(nil, arg)
+func (y *play) step(op, arg, who byte) {
+	switch op % 16 {
+	case 0, 8, 9, 10, 11, 12, 14:
+		y.submit(nil, arg, who)
 	case 1:
 		// A call nested in one that runs, chosen by the high bits.
 		if running := y.running(); len(running) > 0 {
-			y.submit(running[int(arg>>4)%len(running)], arg)
+			y.submit(running[int(arg>>4)%len(running)], arg, who)
 		}
-	case 2:
+	case 13:
+		n := int(arg)%4 + 1
+		y.p.Resize(n)
+		y.model.resize(n)
+	case 2, 15:
 		y.finish(arg, value)
 	case 3:
 		y.finish(arg, panicked)
@@ -129,11 +160,14 @@ func (y *play) running() (running []*actor) {
 }
 
 // submit starts a call: its kind is in the low bits of arg.
-func (y *play) submit(up *actor, arg byte) {
+func (y *play) submit(up *actor, arg, who byte) {
 	a := &actor{
-		modelCall: &modelCall{id: len(y.actors), polite: arg&4 != 0},
-		command:   make(chan outcome, 1),
-		result:    make(chan outcome, 1),
+		modelCall: &modelCall{
+			id: len(y.actors), polite: arg&4 != 0,
+			key: keys[who&3], level: executor.Level(who>>2%3) - 1,
+		},
+		command: make(chan outcome, 1),
+		result:  make(chan outcome, 1),
 	}
 	ctx := context.Background()
 	if up != nil {
@@ -143,8 +177,8 @@ func (y *play) submit(up *actor, arg byte) {
 		ctx = up.ctx
 	}
 	ctx, a.cancel = context.WithCancel(ctx)
-	opts := []executor.CallOption{executor.Name(fmt.Sprint(a.id))}
-	noWait := arg&8 != 0
+	opts := []executor.CallOption{executor.Name(fmt.Sprint(a.id)), executor.Key(a.key), executor.Priority(a.level)}
+	noWait := arg&24 == 24
 	if noWait {
 		opts = append(opts, executor.NoWait())
 	}
@@ -222,7 +256,10 @@ func (y *play) giveUp() {
 		y.model.giveUp()
 		synctest.Wait()
 		y.check()
-		time.Sleep(100 * time.Millisecond)
+		y.pass(99)
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		y.model.look(time.Now().Add(stuckAt - time.Millisecond))
 		y.model.overdue()
 	}
 	synctest.Wait()
@@ -251,7 +288,9 @@ func (y *play) giveUp() {
 
 // check holds the pool and its calls against the model.
 func (y *play) check() {
-	require.Equal(y.t, y.model.stats(), load(y.p))
+	got := y.p.Stats()
+	got.Refused = executor.Refusals{}
+	require.Equal(y.t, y.model.stats(), got)
 	for _, a := range y.actors {
 		require.Equal(y.t, a.running || !a.started.IsZero(), a.starts == 1, "call %d", a.id)
 		select {

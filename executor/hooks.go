@@ -16,6 +16,9 @@ type Hooks struct {
 	CallEnded func(ctx context.Context, c CallInfo, err error)
 	// CallRefused is called for a call whose fn is never called. err matches [ErrNotStarted].
 	CallRefused func(ctx context.Context, c CallInfo, err error)
+	// CallStuck is called for a call that has been running for [Config.StuckAfter], once and on a goroutine of its own, with
+	// the stack that [Running] has. CallEnded comes later, if ever.
+	CallStuck func(ctx context.Context, c CallInfo, stack []byte)
 }
 
 // CallInfo is a call as [Hooks] see it.
@@ -64,7 +67,7 @@ func (o observers) tell(ctx context.Context, c CallInfo, started bool, err error
 // watch notes who wants to know how c ends.
 func (c *call) watch(p *Pool) {
 	if all := p.observers.Load(); all != nil {
-		c.observers, c.came = *all, p.now()
+		c.observers, c.came, c.timed = *all, p.now(), true
 	}
 }
 
@@ -78,7 +81,7 @@ func (c *call) tell(p *Pool, err error) {
 
 // info describes a call that has ended for its caller, and says whether it had started.
 func (c *call) info(p *Pool) (info CallInfo, started bool) {
-	info = CallInfo{Pool: p.name, Name: c.label(), Key: c.key, Priority: c.priority}
+	info = p.describe(c)
 	w := c.load()
 	switch w.phase() {
 	case waiting, refused:
@@ -89,8 +92,13 @@ func (c *call) info(p *Pool) (info CallInfo, started bool) {
 	default:
 		info.Run = c.returned - w.started()
 	}
-	info.Wait = w.started() - c.came
+	info.Wait = max(0, w.started()-c.came) // an inline call that starts at once has started before
 	return info, true
+}
+
+// describe is what is known about c before it ends.
+func (p *Pool) describe(c *call) CallInfo {
+	return CallInfo{Pool: p.name, Name: c.label(), Key: c.key, Priority: c.priority}
 }
 
 // turnAway reports and returns the error of a call whose ctx has ended before anything was made for it.

@@ -193,7 +193,7 @@ func TestCallsOfBusyPoolsCountAsRefused(t *testing.T) {
 			require.Equal(t, executor.ErrQueueFull, err)
 		}
 		require.Equal(t, executor.Stats{
-			Name: "pdf", Workers: 1, Queue: 2, Running: 1, Queued: 2, Oldest: time.Second, OldestQueued: time.Second,
+			Name: "pdf", Workers: 1, Limit: 1, Queue: 2, Running: 1, Queued: 2, Oldest: time.Second, OldestQueued: time.Second,
 			Refused: executor.Refusals{QueueFull: 4},
 		}, p.Stats())
 		require.NoError(t, p.Drain(ctx))

@@ -1,17 +1,32 @@
 package executor
 
-// list is a queue of calls, from the middle of which calls can go. It is guarded by Pool.mu.
+// list is a list of calls, from the middle of which calls can go. It is guarded by Pool.mu.
 type list struct {
 	head, tail *call
 	n          int
+	kind       kind
+}
+
+// kind says which links of a call a list uses: a call is in at most one list of each kind.
+type kind uint8
+
+const (
+	byPlace kind = iota // lanes, the nested calls that wait, and the inline calls that run
+	byAge               // all that are in the queue
+)
+
+type links struct {
+	in         *list // the list that the call is in
+	next, prev *call
 }
 
 func (l *list) push(c *call) {
-	c.in, c.prev = l, l.tail
+	at := &c.links[l.kind]
+	at.in, at.prev = l, l.tail
 	if l.tail == nil {
 		l.head = c
 	} else {
-		l.tail.next = c
+		l.tail.links[l.kind].next = c
 	}
 	l.tail = c
 	l.n++
@@ -26,16 +41,17 @@ func (l *list) pop() *call {
 }
 
 func (l *list) remove(c *call) {
-	if c.prev == nil {
-		l.head = c.next
+	at := &c.links[l.kind]
+	if at.prev == nil {
+		l.head = at.next
 	} else {
-		c.prev.next = c.next
+		at.prev.links[l.kind].next = at.next
 	}
-	if c.next == nil {
-		l.tail = c.prev
+	if at.next == nil {
+		l.tail = at.prev
 	} else {
-		c.next.prev = c.prev
+		at.next.links[l.kind].prev = at.prev
 	}
-	c.in, c.next, c.prev = nil, nil, nil
+	*at = links{}
 	l.n--
 }

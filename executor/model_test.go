@@ -19,6 +19,8 @@ const (
 	exited     outcome = "goexit"
 	notStarted outcome = "not started"
 	queueFull  outcome = "queue full"
+	shed       outcome = "shed"
+	maxWait    outcome = "max wait"
 	closed     outcome = "closed"
 	left       outcome = "abandoned"
 	either     outcome = "value or abandoned" // fn and its caller saw the end of the ctx at the same time
@@ -38,6 +40,10 @@ func outcomeOf(err error) outcome {
 		return exited
 	case errors.Is(err, executor.ErrQueueFull):
 		return queueFull
+	case errors.Is(err, executor.ErrShed):
+		return shed
+	case errors.Is(err, executor.ErrMaxWait):
+		return maxWait
 	case errors.Is(err, executor.ErrClosed):
 		return closed
 	case errors.Is(err, executor.ErrNotStarted):
@@ -52,7 +58,12 @@ type modelCall struct {
 	parent *modelCall
 	inline bool // the caller runs fn
 	polite bool // fn returns when its ctx ends
+	key    string
+	level  executor.Level
 
+	came     time.Time // when it was queued
+	reported bool      // as stuck
+	stuck    bool      // its slot is
 	started  time.Time
 	running  bool // fn has been called and has not returned
 	over     bool // fn has returned, or will not be called
@@ -66,11 +77,72 @@ type modelCall struct {
 
 // model says what a pool does, one step after the other.
 type model struct {
-	workers, queue int
-	queued         []*modelCall
-	placed         []*modelCall // with a slot of their own that is still taken
-	calls          []*modelCall
-	draining, cut  bool
+	executor.Config
+	queue         int          // how many may wait
+	queued        []*modelCall // in the order in which they came
+	turns         turns
+	crowded       time.Time    // since when there is no free slot and calls wait; zero if it is not so
+	placed        []*modelCall // with a slot of their own that is still taken
+	calls         []*modelCall
+	draining, cut bool
+}
+
+// pass is the time that has passed: calls have waited too long.
+func (m *model) pass() {
+	limit, o := m.MaxWait, maxWait
+	if m.overloaded() && (limit == 0 || m.Overload.Target < limit) {
+		limit, o = m.Overload.Target, shed
+	}
+	for _, c := range slices.Clone(m.queued) {
+		if limit > 0 && time.Since(c.came) >= limit {
+			m.queued = without(m.queued, c)
+			m.refuse(c, o)
+		}
+	}
+	m.arrange()
+}
+
+// look finds the calls that are stuck since the given time.
+func (m *model) look(now time.Time) {
+	found := false
+	for _, c := range m.calls {
+		if m.StuckAfter == 0 || !c.running || c.reported || now.Sub(c.started) < m.StuckAfter {
+			continue
+		}
+		c.reported, found = true, true
+		root := c
+		for root.parent != nil {
+			root = root.parent
+		}
+		root.stuck = true
+	}
+	if found && m.isStuck() {
+		for _, c := range m.queued {
+			m.refuse(c, shed)
+		}
+		m.queued = nil
+		m.arrange()
+	}
+}
+
+func (m *model) stuck() (n int) {
+	for _, c := range m.placed {
+		if c.stuck {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *model) isStuck() bool { return m.stuck() > 0 && m.stuck() >= m.Workers }
+
+// resize changes the number of slots.
+func (m *model) resize(n int) {
+	m.Workers = n
+	if m.Queue == 0 {
+		m.queue = n
+	}
+	m.fill()
 }
 
 // submit is a new call. Its ctx has not ended, unless its parent's fn has seen the end of its own.
@@ -91,13 +163,31 @@ func (m *model) submit(c *modelCall, noWait bool) {
 		m.refuse(c, queueFull)
 	case up != nil:
 		up.waiting = append(up.waiting, c)
-	case len(m.placed) < m.workers:
+	case len(m.placed) < m.Workers && m.mayRun(c.key):
 		m.placed = append(m.placed, c)
 		m.start(c)
-	case noWait || len(m.queued) == m.queue:
+		m.arrange()
+	case noWait:
 		m.refuse(c, queueFull)
+	case m.isStuck():
+		m.refuse(c, shed)
 	default:
+		if len(m.queued) >= m.queue {
+			victim := m.victim(c)
+			if victim == nil {
+				m.refuse(c, queueFull)
+				return
+			}
+			m.queued = without(m.queued, victim)
+			m.refuse(victim, shed)
+			m.arrange()
+		}
+		c.came = time.Now()
 		m.queued = append(m.queued, c)
+		m.arrange()
+		if m.crowded.IsZero() && len(m.placed) >= m.Workers {
+			m.crowded = time.Now()
+		}
 	}
 }
 
@@ -113,6 +203,7 @@ func (m *model) endCtx(c *modelCall) {
 	c.ctxEnded = true
 	if !c.running {
 		m.queued = without(m.queued, c)
+		m.arrange()
 		if c.parent != nil {
 			c.parent.waiting = without(c.parent.waiting, c)
 		}
@@ -179,12 +270,8 @@ func (m *model) release(c *modelCall) {
 		return
 	}
 	m.placed = without(m.placed, c)
-	if len(m.queued) > 0 {
-		next := m.queued[0]
-		m.queued = m.queued[1:]
-		m.placed = append(m.placed, next)
-		m.start(next)
-	}
+	m.arrange()
+	m.fill()
 }
 
 // giveUp is the end of Drain's patience.
@@ -200,6 +287,7 @@ func (m *model) giveUp() {
 		c.waiting = nil
 	}
 	m.queued = nil
+	m.arrange()
 	for _, c := range slices.Clone(m.calls) {
 		if c.running {
 			m.endFn(c)
@@ -217,7 +305,13 @@ func (m *model) overdue() {
 }
 
 func (m *model) stats() executor.Stats {
-	s := executor.Stats{Workers: m.workers, Running: len(m.placed), Queued: len(m.queued)}
+	s := executor.Stats{
+		Workers: m.Workers, Limit: m.Workers, Queue: m.queue,
+		Running: len(m.placed), Queued: len(m.queued), Stuck: m.stuck(),
+	}
+	for _, c := range m.queued {
+		s.OldestQueued = max(s.OldestQueued, time.Since(c.came))
+	}
 	for _, c := range m.calls {
 		if !c.running {
 			continue

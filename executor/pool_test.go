@@ -27,7 +27,7 @@ func newPool(t testing.TB, cfg executor.Config) *executor.Pool {
 // load is what p does now, without what it is called, has refused and has let wait.
 func load(p *executor.Pool) executor.Stats {
 	s := p.Stats()
-	s.Name, s.Queue, s.OldestQueued, s.Refused = "", 0, 0, executor.Refusals{}
+	s.Name, s.Limit, s.Queue, s.OldestQueued, s.Refused = "", 0, 0, 0, executor.Refusals{}
 	return s
 }
 
@@ -81,6 +81,21 @@ func TestNewNamesTheFieldThatIsOutOfBounds(t *testing.T) {
 		{executor.Config{}, "executor: Config.Workers is 0, want at least 1"},
 		{executor.Config{Workers: -3}, "executor: Config.Workers is -3, want at least 1"},
 		{executor.Config{Workers: 1, Queue: -2}, "executor: Config.Queue is -2, want -1 (NoQueue) to 2147483647 (Unbounded)"},
+		{executor.Config{Workers: 1, MaxWait: -1}, "executor: Config.MaxWait is -1ns, want at least 0"},
+		{executor.Config{Workers: 1, PerKey: -1}, "executor: Config.PerKey is -1, want at least 0"},
+		{executor.Config{Workers: 1, StuckAfter: -1}, "executor: Config.StuckAfter is -1ns, want at least 0"},
+		{
+			executor.Config{Workers: 1, OnStuck: func(executor.Running) {}},
+			"executor: Config.OnStuck is set, want a StuckAfter above 0, too",
+		},
+		{
+			executor.Config{Workers: 1, Overload: &executor.CoDel{Target: -1}},
+			"executor: Config.Overload.Target is -1ns, want at least 0",
+		},
+		{
+			executor.Config{Workers: 1, Overload: &executor.CoDel{Interval: -1}},
+			"executor: Config.Overload.Interval is -1ns, want at least 0",
+		},
 	} {
 		_, err := executor.New(tt.cfg)
 		require.EqualError(t, err, tt.want)

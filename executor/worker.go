@@ -36,7 +36,7 @@ func (p *Pool) unparkLocked(c *call) *worker {
 // parkLocked makes w wait for a call, or end if there are enough that do.
 func (p *Pool) parkLocked(w *worker) {
 	w.call = nil
-	if p.drain != nil || p.parked == p.workers {
+	if p.drain != nil || p.parked >= p.workers {
 		close(w.wake)
 		return
 	}
@@ -77,9 +77,10 @@ func (w *worker) loop(c *call) (next *call, again bool) {
 		// c called runtime.Goexit, and w ends with it.
 		c.task.fail(ErrGoexit)
 		c.ctx.end()
+		p.measure(c)
 		p.mu.Lock()
 		p.removeLocked(w)
-		p.passLocked(p.finishLocked(c.ctx))
+		p.passLocked(p.finishLocked(c))
 		c.settle(p)
 	}()
 	for {
@@ -104,8 +105,9 @@ func (w *worker) loop(c *call) (next *call, again bool) {
 func (w *worker) finish(c *call) (next *call) {
 	p := w.pool
 	c.ctx.end()
+	p.measure(c)
 	p.mu.Lock()
-	next = p.finishLocked(c.ctx)
+	next = p.finishLocked(c)
 	granted := next
 	if next == nil || next.inline {
 		next = nil
@@ -113,7 +115,7 @@ func (w *worker) finish(c *call) (next *call) {
 	} else {
 		w.call = next
 	}
-	p.mu.Unlock()
+	p.unlock()
 	// The place has been passed on before the caller can know: its next call finds it free.
 	c.settle(p)
 	if granted != next {

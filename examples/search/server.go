@@ -36,7 +36,10 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 		c.Postgres.Timeout = c.Budget
 		site.Database, err = addPostgres(app, c.Postgres, progress)
 	} else {
-		site.Database, err = addSQLite(app, telemetry, progress)
+		var db *store.SQLite
+		if db, err = addSQLite(app, telemetry, progress); err == nil {
+			site.Database, site.Stats = db, db.Pool().Stats
+		}
 	}
 	if err != nil {
 		return err
@@ -90,7 +93,7 @@ func serveHTTP(ln net.Listener, site web.Config, telemetry *kit.Telemetry) shutd
 
 // addSQLite adds the database in this process, with one worker for each processor. It stops in two steps: what runs in
 // its pool ends before its file is closed.
-func addSQLite(app *shutdown.App, telemetry *kit.Telemetry, progress store.Progress) (store.Database, error) {
+func addSQLite(app *shutdown.App, telemetry *kit.Telemetry, progress store.Progress) (*store.SQLite, error) {
 	db, err := store.NewSQLite(runtime.GOMAXPROCS(0))
 	if err != nil {
 		return nil, err

@@ -1,7 +1,7 @@
 // Package bench measures Grove beside the libraries that do the same work.
 //
 // A [Case] is one workload together with everybody who can do it. The workload is written once, against a small function
-// type ([Spawn], [Limited], [Map], [ForEach], [Stream], [First], [Coalesce]); each peer implements that type in a file of
+// type ([Spawn], [Limited], [Map], [ForEach], [Stream], [First], [Coalesce], [Pooled]); each peer implements that type in a file of
 // its own, in the way its documentation recommends, with the same error semantics: the first failure is returned and
 // cancels the context of the other tasks, and the call returns when all of them have. A peer that knows no errors is given
 // the few lines that its users write. peers_test.go holds everybody to that.
@@ -82,8 +82,13 @@ var Peers = map[string]string{
 	"singleflight.Do":     "golang.org/x/sync",
 	"conc":                "github.com/sourcegraph/conc",
 	"go":                  "the standard library by hand",
+	"go.stay":             "the standard library by hand",
+	"chan":                "the standard library by hand",
+	"semaphore":           "golang.org/x/sync",
+	"grove.fifo":          "without CoDel",
 	"pond":                "github.com/alitto/pond/v2",
 	"ants":                "github.com/panjf2000/ants/v2",
+	"ants.multi":          "github.com/panjf2000/ants/v2",
 	"context":             "the standard library",
 	"context.static":      "the standard library",
 	"failsafe":            "github.com/failsafe-go/failsafe-go",
@@ -96,7 +101,7 @@ var Peers = map[string]string{
 // Cases returns all cases.
 func Cases() []Case {
 	return slices.Concat(spawnCases(), limitCases(), loopCases(), streamCases(), firstCases(), flightCases(), blockedCases(),
-		deadlineCases(), attemptCases(), middlewareCases(), observeCases())
+		deadlineCases(), attemptCases(), middlewareCases(), poolCases(), observeCases())
 }
 
 // benchScope measures what scope costs, in which task is run.

@@ -10,4 +10,6 @@ var (
 	OrderedStreams = orderedStreams
 	Firsts         = firsts
 	Coalescers     = coalescers
+	Leavers        = leavers
+	Stayers        = stayers
 )

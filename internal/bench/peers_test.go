@@ -259,6 +259,47 @@ func TestEveryoneEndsALoadAtItsTimeout(t *testing.T) {
 	}
 }
 
+func TestEveryoneCallsWithinTheLimitAndReturnsWhatTheCallReturns(t *testing.T) {
+	for _, p := range append(bench.Leavers(), bench.Stayers()...) {
+		run(t, p.Name, func(t *testing.T) {
+			const workers, calls = 4, 12
+			call, release := p.Do(workers)
+			defer release()
+			failure := errors.New("failure")
+			var running, most atomic.Int64
+			errs := make(chan error)
+			for i := range calls {
+				go func() {
+					_, err := call(t.Context(), func(context.Context) (int, error) {
+						now := running.Add(1)
+						most.Store(max(most.Load(), now))
+						time.Sleep(time.Second)
+						running.Add(-1)
+						if i == 0 {
+							return 0, failure
+						}
+						return 7, nil
+					})
+					errs <- err
+				}()
+			}
+			failed := 0
+			for range calls {
+				if err := <-errs; err != nil {
+					require.ErrorIs(t, err, failure)
+					failed++
+				}
+			}
+			require.Equal(t, 1, failed)
+			want := int64(workers)
+			if p.Name == "go" || p.Name == "go.stay" {
+				want = calls
+			}
+			require.LessOrEqual(t, most.Load(), want)
+		})
+	}
+}
+
 func TestCasesHaveGroveFirstAndTargetsThatAreMeasured(t *testing.T) {
 	names := make(map[string]bool)
 	for _, c := range bench.Cases() {

@@ -20,7 +20,7 @@ import (
 //
 // SQLite computes on the goroutine that calls it, and database/sql opens as many connections as there are callers.
 // An executor with as many workers as there are processors therefore stands in front: what exceeds them waits in a
-// queue of known length instead of slowing everybody down.
+// queue of known length instead of slowing everybody down. Clients take turns in that queue (see [WithClient]).
 type SQLite struct {
 	workers int
 	pool    *executor.Pool
@@ -144,7 +144,16 @@ func (s *SQLite) ByRune(ctx context.Context, r rune) ([]ucd.Char, error) {
 	return s.query(ctx, `SELECT code, name FROM characters WHERE code = ?`, r)
 }
 
+type clientKey struct{}
+
+// WithClient returns a ctx with which SQLite looks up on behalf of a client. Clients take turns, and when the queue is full
+// it makes room for those who have fewer look-ups in it, so one that sends many delays mostly itself.
+func WithClient(ctx context.Context, client string) context.Context {
+	return context.WithValue(ctx, clientKey{}, client)
+}
+
 func (s *SQLite) query(ctx context.Context, query string, args ...any) ([]ucd.Char, error) {
+	client, _ := ctx.Value(clientKey{}).(string)
 	return executor.Do(ctx, s.pool, func(ctx context.Context) ([]ucd.Char, error) {
 		rows, err := s.db.QueryContext(ctx, query, args...)
 		if err != nil {
@@ -160,5 +169,5 @@ func (s *SQLite) query(ctx context.Context, query string, args ...any) ([]ucd.Ch
 			found = append(found, c)
 		}
 		return found, rows.Err()
-	})
+	}, executor.Key(client))
 }

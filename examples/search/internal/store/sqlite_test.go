@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -119,4 +120,32 @@ func FuzzSQLiteByNameFollowsTheRule(f *testing.F) {
 		require.NoError(t, err)
 		require.True(t, slices.Equal(model(words, limit), got), "%q", words)
 	})
+}
+
+func TestAClientWithManyLookUpsDoesNotKeepAnotherOut(t *testing.T) {
+	db := startSQLite(t)
+	busy, other := store.WithClient(t.Context(), "busy"), store.WithClient(t.Context(), "other")
+	stop := make(chan struct{})
+	var callers sync.WaitGroup
+	for range 200 { // the queue has room for 32
+		callers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_, _ = db.ByName(busy, []string{"E"}, 100) // or refused
+				}
+			}
+		})
+	}
+	for db.Pool().Stats().Queued < 32 {
+		runtime.Gosched()
+	}
+	for range 20 {
+		_, err := db.ByName(other, []string{"SNOWMAN"}, 20)
+		require.NoError(t, err)
+	}
+	close(stop)
+	callers.Wait()
 }

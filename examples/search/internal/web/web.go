@@ -21,6 +21,7 @@ import (
 	"github.com/grove-go/grove/examples/internal/kit"
 	"github.com/grove-go/grove/examples/search/internal/store"
 	"github.com/grove-go/grove/examples/search/internal/ucd"
+	"github.com/grove-go/grove/executor"
 )
 
 const (
@@ -42,13 +43,15 @@ type Config struct {
 	Database store.Database
 	// Shared is the cache between the process and the database; nil means that there is none.
 	Shared Shared
+	// Stats tells what the pool in front of the database does, for the page; nil if there is none.
+	Stats func() executor.Stats
 	// Budget is what a request may take, unless its client says that it waits for less.
 	Budget time.Duration
 	// Log is told of failures and panics.
 	Log *slog.Logger
 }
 
-// New returns the handler of the server's users: the page at / and GET /search.
+// New returns the handler of the server's users: the page at /, what it shows of the pool at /pool, and GET /search.
 func New(c Config) http.Handler {
 	s := &search{
 		Config: c,
@@ -59,6 +62,9 @@ func New(c Config) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /search", httpdeadline.Handler(kit.Handler(c.Log, s.serve), httpdeadline.Policy{Default: c.Budget}))
+	if c.Stats != nil {
+		mux.HandleFunc("GET /pool", s.pool)
+	}
 	page(mux)
 	return mux
 }
@@ -74,7 +80,7 @@ func (s *search) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := deadline.Reserve(r.Context(), "search", toAnswer)
+	ctx, cancel := deadline.Reserve(store.WithClient(r.Context(), client(r)), "search", toAnswer)
 	defer cancel()
 	var path timing
 	body, err := s.answer(ctx, q, &path)

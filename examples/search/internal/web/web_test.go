@@ -292,3 +292,28 @@ func TestOtherPathsAndMethodsAreRefused(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, resp.Code)
 	require.Equal(t, "GET, HEAD", resp.Header().Get("Allow"))
 }
+
+func TestLookUpsAreMadeOnBehalfOfTheAddressThatARequestComesFrom(t *testing.T) {
+	for from, want := range map[string]string{
+		"192.0.2.7:1234":           "192.0.2.7",
+		"[::ffff:192.0.2.7]:1234":  "192.0.2.7",
+		"[2001:db8:1:2:3::4]:1234": "2001:db8:1:2::/64",
+		"[fe80::1%eth0]:1234":      "fe80::/64",
+		"@":                        "@", // a unix socket has no address
+	} {
+		require.Equal(t, want, web.Client(&http.Request{RemoteAddr: from}))
+	}
+}
+
+func TestThePoolIsShownIfThereIsOne(t *testing.T) {
+	s := newSite(findsSnowman(), nil)
+	require.Equal(t, http.StatusNotFound, s.request(t, http.MethodGet, "/pool").Code)
+	s.Handler = web.New(web.Config{Database: findsSnowman(), Stats: func() executor.Stats {
+		return executor.Stats{
+			Workers: 2, Running: 1, Queued: 3, Queue: 32, OldestQueued: 4 * time.Millisecond,
+			Refused: executor.Refusals{QueueFull: 5, Shed: 6, Closed: 7},
+		}
+	}})
+	_, body := s.get(t, "/pool")
+	require.JSONEq(t, `{"workers":2,"running":1,"abandoned":0,"queued":3,"queue":32,"oldestMs":4,"refused":11}`, body)
+}

@@ -120,5 +120,24 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// watch shows what the pool in front of the database does, while somebody looks. There is none in front of Postgres.
+async function watch() {
+  if (document.visibilityState === "visible") {
+    try {
+      const response = await fetch("pool");
+      if (response.status === 404) return;
+      const p = await response.json();
+      document.querySelector("#pool").textContent = `The database is busy with ${p.running} of at most ${p.workers} look-ups, ` +
+        `of which ${p.abandoned} for nobody any more; ${p.queued} of at most ${p.queue} wait, for up to ${p.oldestMs} ms. ` +
+        `${p.refused} were refused.`;
+    } catch {
+      // A search will tell that the server does not answer.
+    }
+  }
+  setTimeout(watch, 2000);
+}
+
+watch();
+
 input.value = new URLSearchParams(location.search).get("q") ?? "";
 if (input.value) search();
