@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"runtime/trace"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,4 +92,32 @@ func TestProfilesAreDownloads(t *testing.T) {
 	status, body, _ := s.ask(http.MethodPost, url.Values{"action": {"flight"}})
 	require.Equal(t, http.StatusConflict, status)
 	require.Contains(t, body, "observe.Config.Recorder")
+}
+
+func TestTheFlightRecordingIsADownload(t *testing.T) {
+	recorder := trace.NewFlightRecorder(trace.FlightRecorderConfig{})
+	require.NoError(t, recorder.Start())
+	defer recorder.Stop()
+	o, _ := newObserver(t, observe.Config{Actions: true, Recorder: recorder})
+	s := newSite(t, o)
+	require.Contains(t, s.get("text/html"), "Flight recording")
+	status, body, header := s.ask(http.MethodPost, url.Values{"action": {"flight"}})
+	require.Equal(t, http.StatusOK, status)
+	require.True(t, strings.HasPrefix(body, "go 1."), "as go tool trace wants it")
+	require.Equal(t, `attachment; filename="flight.trace"`, header.Get("Content-Disposition"))
+}
+
+func TestAProfileThatNobodyWaitsForEnds(t *testing.T) {
+	o, _ := newObserver(t, observe.Config{Actions: true})
+	for range 2 { // the second could not begin if the first still ran
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/", strings.NewReader("action=cpu"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.RemoteAddr = "127.0.0.1:1"
+		w := httptest.NewRecorder()
+		o.Handler().ServeHTTP(w, r)
+		require.Equal(t, http.StatusConflict, w.Code)
+		require.Contains(t, w.Body.String(), "context canceled")
+	}
 }
