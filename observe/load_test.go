@@ -58,10 +58,10 @@ func request(tb testing.TB, format string) *http.Request {
 }
 
 func TestThePageOfAHundredThousandTasksIsShort(t *testing.T) {
-	for _, groups := range []int{1, 1000, 50_000} {
+	for groups, tasks := range map[int]int{1: 100_000, 10_000: 20_000} {
 		t.Run("groups="+strconv.Itoa(groups), func(t *testing.T) {
 			o, _ := newObserver(t, observe.Config{})
-			crowd(t, o, 100_000, groups)
+			crowd(t, o, tasks, groups)
 			var before, after runtime.MemStats
 			for _, format := range formats {
 				w := httptest.NewRecorder()
@@ -75,7 +75,7 @@ func TestThePageOfAHundredThousandTasksIsShort(t *testing.T) {
 			st := look(t, observeLocally{o})
 			require.Equal(t, groups, st.Groups.Live)
 			require.Equal(t, min(groups, 200), st.Groups.Shown)
-			require.Equal(t, 100_000/groups, st.Groups.Trees[0].Tasks[0].Count)
+			require.Equal(t, tasks/groups, st.Groups.Trees[0].Tasks[0].Count)
 		})
 	}
 }

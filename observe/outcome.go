@@ -46,6 +46,8 @@ type refusal uint8
 
 const (
 	queueFull refusal = iota
+	maxWait
+	shed
 	closed
 	deadlineExceeded
 	callerCanceled
@@ -53,13 +55,17 @@ const (
 )
 
 func (r refusal) String() string {
-	return [refusals]string{"queue_full", "closed", "deadline", "canceled"}[r]
+	return [refusals]string{"queue_full", "max_wait", "shed", "closed", "deadline", "canceled"}[r]
 }
 
 func refusalOf(err error) refusal {
 	switch {
 	case errors.Is(err, executor.ErrQueueFull):
 		return queueFull
+	case errors.Is(err, executor.ErrMaxWait):
+		return maxWait
+	case errors.Is(err, executor.ErrShed):
+		return shed
 	case errors.Is(err, executor.ErrClosed):
 		return closed
 	case errors.Is(err, context.DeadlineExceeded):

@@ -242,6 +242,8 @@ func canceledBy(g taskgroup.GroupInfo) string {
 		return "its caller"
 	case g.Failure != nil && errors.Is(own.Cause, g.Failure.Err):
 		return "the failure of " + title(g.Failure.Name, g.Failure.Func)
+	case errors.Is(own, errCanceled):
+		return "somebody who saw this page"
 	case own.Group != g.Name:
 		return "the group around it"
 	default:

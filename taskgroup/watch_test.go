@@ -273,3 +273,16 @@ func TestItemsOfALoopAreTasks(t *testing.T) {
 	started := slices.DeleteFunc(d.sorted(), func(line string) bool { return line != "task / started" })
 	require.Len(t, started, 3)
 }
+
+func TestAHookThatPanicsIsAPanicOfTheTask(t *testing.T) {
+	calls := 0
+	h := &taskgroup.Hooks{TaskEnded: func(context.Context, taskgroup.TaskInfo, error, bool) { calls++; panic("hook") }}
+	g := taskgroup.New(taskgroup.WithHooks(t.Context(), h))
+	g.Go(after(0, nil))
+	p := panicOf(t, g.Wait)
+	require.Equal(t, "hook", p.Value)
+	require.Equal(t, 1, calls)
+	tree, live := h.Groups(1, 1)
+	require.Empty(t, tree)
+	require.Zero(t, live)
+}

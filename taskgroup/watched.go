@@ -104,12 +104,17 @@ func (t *watched) interrupted(err error) bool {
 	return unaware
 }
 
+// ended ends the record, once: a hook that panics makes the task one that was interrupted, and is not called again.
 func (t *watched) ended(err error, echo bool) {
 	g := t.w.g
 	g.mu.Lock()
-	t.w.tasks.remove(&t.entry)
+	first := t.entry.of != nil
+	if first {
+		t.w.tasks.remove(&t.entry)
+		t.entry.of = nil
+	}
 	g.mu.Unlock()
-	if h := t.w.hooks; h != nil && h.TaskEnded != nil {
+	if h := t.w.hooks; first && h != nil && h.TaskEnded != nil {
 		h.TaskEnded(g.parent, t.info(), err, echo)
 	}
 }
