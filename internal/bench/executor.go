@@ -165,8 +165,10 @@ func (p Pool) bench(b *testing.B, callers, workers int, f Call0) {
 		return
 	}
 	var callings sync.WaitGroup
+	start := make(chan struct{})
 	for i := range callers {
 		callings.Go(func() {
+			<-start
 			for range b.N/callers + min(1, max(0, b.N%callers-i)) {
 				if _, err := call(ctx, f); err != nil {
 					b.Error(err)
@@ -175,6 +177,8 @@ func (p Pool) bench(b *testing.B, callers, workers int, f Call0) {
 			}
 		})
 	}
+	b.ResetTimer() // it is not the callers that are measured
+	close(start)
 	callings.Wait()
 }
 
