@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 
 	"github.com/grove-go/grove/examples/internal/kit"
 )
@@ -18,7 +19,10 @@ func main() {
 	if addr := os.Getenv(eventsVariable); addr != "" {
 		os.Exit(kit.Exit(os.Stderr, "events", serveEvents(context.Background(), addr)))
 	}
-	os.Exit(kit.Exit(os.Stderr, "rolling", run(context.Background(), os.Args[1:])))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := kit.Exit(os.Stderr, "rolling", run(ctx, os.Args[1:]))
+	stop()
+	os.Exit(code)
 }
 
 func run(ctx context.Context, args []string) error {

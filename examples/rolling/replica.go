@@ -132,7 +132,7 @@ func (all replicas) stop() error {
 // kill ends the processes that have not ended.
 func (all replicas) kill() {
 	for _, r := range all {
-		if r.process.ProcessState == nil {
+		if r.process.Process != nil && r.process.ProcessState == nil {
 			r.process.Process.Kill() //nolint:errcheck // as well
 			r.copied.Wait()
 			r.process.Wait() //nolint:errcheck // it was killed
