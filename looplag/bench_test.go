@@ -105,7 +105,7 @@ func BenchmarkTick(b *testing.B) {
 	}
 }
 
-// BenchmarkOverload measures what the package comment tells: 64 goroutines that compute for 100 µs and then wait for
+// BenchmarkOverload measures what the package comment tells, on as many processors as there are: 64 goroutines that compute for 100 µs and then wait for
 // another one to answer. An op is a byte's way through the pipe.
 func BenchmarkOverload(b *testing.B) {
 	ctx, stop := context.WithCancel(b.Context())
