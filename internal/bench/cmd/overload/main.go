@@ -1,7 +1,7 @@
 // Command overload offers examples/search from half to three times what it can do, with and without shedding, and
 // prints what came of it as a table and a plot: how docs/shedding.md got its figures.
 //
-//	go run ./internal/bench/cmd/overload [-step 2s] [-svg docs/overload.svg] >table.md
+//	go run ./internal/bench/cmd/overload [-step 2s] [-keep results.json] [-svg docs/overload.svg] >table.md
 //
 // The server has one processor and the load generator, which is in open loop, another. Searches are for two words
 // each, so that hardly any is in the cache. Loads are percentages of the rate at which the server, kept busy by 16 clients,
@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -40,7 +41,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	step := flags.Duration("step", 2*time.Second, "measure each load for `d`, after a second that does not count")
 	patience := flags.Duration("patience", 5*time.Second, "repeat a measurement that other processes disturb for `d`")
-	saturation := flags.Float64("saturation", 0, "take this `rate` for saturation; 0 measures it")
+	kept := flags.String("keep", "", "keep results in this `file`, and measure again only those that were disturbed")
 	svg := flags.String("svg", "", "draw a plot into this `file`")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -56,25 +57,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build the server: %w", err)
 	}
-	x := &experiment{binary: binary, saturation: *saturation, step: *step, patience: *patience, stderr: stderr}
-	if x.saturation == 0 {
+	x := &experiment{binary: binary, step: *step, patience: *patience, stderr: stderr, kept: *kept}
+	if err := x.read(*kept); err != nil {
+		return err
+	}
+	if x.Saturation == 0 {
 		if err := x.saturate(ctx); err != nil {
 			return err
 		}
 	}
-	if _, err := fmt.Fprintf(stderr, "saturation: %.0f/s\n", x.saturation); err != nil {
+	if _, err := fmt.Fprintf(stderr, "saturation: %.0f/s\n", x.Saturation); err != nil {
 		return err
 	}
 	if err := x.offer(ctx); err != nil {
 		return err
 	}
 	var rows []load.Row
-	for _, m := range modes {
-		for _, p := range x.points[m] {
-			rows = append(rows, load.Row{Name: fmt.Sprintf("%s, %.0f %%, shed %d", m.name, p.percent, p.shed), Result: p.Result})
-		}
+	for _, p := range x.Points {
+		rows = append(rows, load.Row{Name: fmt.Sprintf("%s, %.0f %%, shed %d", p.Mode, p.Percent, p.Shed), Result: p.Result})
 	}
-	if err := load.Table(stdout, fmt.Sprintf("search, load as a share of %.0f/s", x.saturation), rows); err != nil {
+	if err := load.Table(stdout, fmt.Sprintf("search, load as a share of %.0f/s", x.Saturation), rows); err != nil {
 		return err
 	}
 	if *svg == "" {
@@ -91,9 +93,51 @@ var modes = []mode{{"without shedding", "-shed=false"}, {"with shedding", "-shed
 // A point is what came of a load, in percent of saturation, and how many requests the shedder refused of all that were
 // sent for it, warm-up and repetitions included. The others of those refused were so by the queue before the database.
 type point struct {
-	percent float64
+	Mode    string
+	Percent float64
+	Shed    uint64
 	load.Result
-	shed uint64
+}
+
+// record is what is kept from run to run.
+type record struct {
+	Saturation float64 // requests per second
+	Points     []*point
+}
+
+// find returns the point of a mode and a load, which it makes if there is none.
+func (r *record) find(m mode, percent float64) *point {
+	for _, p := range r.Points {
+		if p.Mode == m.name && p.Percent == percent {
+			return p
+		}
+	}
+	p := &point{Mode: m.name, Percent: percent, Result: load.Result{Intruders: 1}}
+	r.Points = append(r.Points, p)
+	return p
+}
+
+// keep writes the record to a file that read finds in the next run; no name, no file.
+func (r *record) keep(file string) error {
+	if file == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, b, 0o644)
+}
+
+func (r *record) read(file string) error {
+	b, err := os.ReadFile(file)
+	if file == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, r)
 }
 
 type experiment struct {
@@ -101,8 +145,8 @@ type experiment struct {
 	step, patience time.Duration
 	stderr         io.Writer
 
-	saturation float64 // requests per second
-	points     map[mode][]point
+	kept string // the file of the record
+	record
 }
 
 // objective is within which time an answer is good.
@@ -111,7 +155,7 @@ const objective = 100 * time.Millisecond
 // saturate finds the unit of loads.
 func (x *experiment) saturate(ctx context.Context) error {
 	return x.withServer(ctx, modes[0], func(server *load.Process, client *http.Client) (err error) {
-		x.saturation, err = server.Saturation(ctx, client, searches(server), 3*time.Second, x.patience)
+		x.Saturation, err = server.Saturation(ctx, client, searches(server), 3*time.Second, x.patience)
 		return err
 	})
 }
@@ -120,27 +164,18 @@ func (x *experiment) saturate(ctx context.Context) error {
 func (x *experiment) offer(ctx context.Context) error {
 	return x.withServer(ctx, modes[0], func(without *load.Process, client *http.Client) error {
 		return x.withServer(ctx, modes[1], func(with *load.Process, _ *http.Client) error {
-			x.points = make(map[mode][]point)
 			for _, percent := range []float64{50, 80, 90, 100, 150, 200, 300} {
 				for i, server := range []*load.Process{without, with} {
-					before, err := refusedBy(ctx, server)
-					if err != nil {
+					p := x.find(modes[i], percent)
+					if p.Intruders <= load.Undisturbed {
+						continue
+					}
+					if err := x.measure(ctx, server, client, p); err != nil {
 						return err
 					}
-					r, err := x.measure(ctx, server, client, x.saturation*percent/100)
-					if err != nil {
+					if err := x.keep(x.kept); err != nil {
 						return err
 					}
-					after, err := refusedBy(ctx, server)
-					if err != nil {
-						return err
-					}
-					m, shed := modes[i], after-before
-					if _, err := fmt.Fprintf(x.stderr, "%s, %.0f %%: goodput %.2f, p99 %v, refused %d, %d by the shedder, others took %.0f %%\n",
-						m.name, percent, r.Goodput/x.saturation, r.P99, r.Refused, shed, 100*r.Intruders); err != nil {
-						return err
-					}
-					x.points[m] = append(x.points[m], point{percent, r, shed})
 				}
 			}
 			return nil
@@ -164,10 +199,28 @@ func refusedBy(ctx context.Context, server *load.Process) (uint64, error) {
 	return status.Shed.Refused.Normal, err
 }
 
-func (x *experiment) measure(ctx context.Context, server *load.Process, client *http.Client, rate float64) (load.Result, error) {
-	return server.Measure(ctx, client, searches(server), load.Config{
-		Rate: rate, WarmUp: time.Second, Duration: x.step, SLO: objective, Seed: uint64(rate),
+// measure measures p, unless what is known of it was less disturbed.
+func (x *experiment) measure(ctx context.Context, server *load.Process, client *http.Client, p *point) error {
+	before, err := refusedBy(ctx, server)
+	if err != nil {
+		return err
+	}
+	r, err := server.Measure(ctx, client, searches(server), load.Config{
+		Rate: x.Saturation * p.Percent / 100, WarmUp: time.Second, Duration: x.step, SLO: objective, Seed: uint64(p.Percent),
 	}, x.patience)
+	if err != nil {
+		return err
+	}
+	after, err := refusedBy(ctx, server)
+	if err != nil {
+		return err
+	}
+	if r.Intruders < p.Intruders {
+		p.Result, p.Shed = r, after-before
+	}
+	_, err = fmt.Fprintf(x.stderr, "%s, %.0f %%: goodput %.2f, p99 %v, refused %d, %d by the shedder, others took %.0f %%\n",
+		p.Mode, p.Percent, r.Goodput/x.Saturation, r.P99, r.Refused, after-before, 100*r.Intruders)
+	return err
 }
 
 // withServer runs f beside a server.

@@ -14,11 +14,11 @@ import (
 
 // draw draws goodput and latency over the load, side by side.
 func (x *experiment) draw(file string) error {
-	goodput, err := x.panel("goodput, share of saturation", func(p point) float64 { return p.Goodput / x.saturation })
+	goodput, err := x.panel("goodput, share of saturation", func(p *point) float64 { return p.Goodput / x.Saturation })
 	if err != nil {
 		return err
 	}
-	latency, err := x.panel("p99 of accepted, ms", func(p point) float64 { return float64(p.P99) / 1e6 })
+	latency, err := x.panel("p99 of accepted, ms", func(p *point) float64 { return float64(p.P99) / 1e6 })
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (x *experiment) draw(file string) error {
 }
 
 // panel draws a figure of each mode.
-func (x *experiment) panel(title string, figure func(point) float64) (*plot.Plot, error) {
+func (x *experiment) panel(title string, figure func(*point) float64) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text = title, "load, % of saturation"
 	p.BackgroundColor = color.White
@@ -47,8 +47,10 @@ func (x *experiment) panel(title string, figure func(point) float64) (*plot.Plot
 	colors := []color.Color{color.RGBA{R: 0xc0, G: 0x39, B: 0x2b, A: 0xff}, color.RGBA{R: 0x1e, G: 0x84, B: 0x49, A: 0xff}}
 	for i, m := range modes {
 		var points plotter.XYs
-		for _, pt := range x.points[m] {
-			points = append(points, plotter.XY{X: pt.percent, Y: figure(pt)})
+		for _, pt := range x.Points {
+			if pt.Mode == m.name {
+				points = append(points, plotter.XY{X: pt.Percent, Y: figure(pt)})
+			}
 		}
 		line, dots, err := plotter.NewLinePoints(points)
 		if err != nil {

@@ -12,10 +12,11 @@ import (
 )
 
 func TestPlotShowsGoodputAndLatencyOfBothModes(t *testing.T) {
-	x := experiment{saturation: 100, points: make(map[mode][]point)}
+	var x experiment
+	x.Saturation = 100
 	for _, m := range modes {
 		for _, percent := range []float64{50, 100, 200} {
-			x.points[m] = append(x.points[m], point{percent: percent, Result: load.Result{Goodput: percent, P99: time.Second}})
+			x.find(m, percent).Result = load.Result{Goodput: percent, P99: time.Second}
 		}
 	}
 	file := filepath.Join(t.TempDir(), "plot.svg")
@@ -25,4 +26,15 @@ func TestPlotShowsGoodputAndLatencyOfBothModes(t *testing.T) {
 	for _, text := range []string{"<svg", "with shedding", "without shedding", "goodput", "p99"} {
 		require.Contains(t, string(svg), text)
 	}
+}
+
+func TestRecordIsKeptFromRunToRun(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "results.json")
+	r, next := record{Saturation: 100}, record{}
+	require.NoError(t, next.read(file), "the first run finds none")
+	r.find(modes[1], 50).Goodput = 49
+	require.NoError(t, r.keep(file))
+	require.NoError(t, next.read(file))
+	require.Equal(t, r, next)
+	require.Same(t, next.Points[0], next.find(modes[1], 50))
 }
