@@ -12,7 +12,7 @@ import (
 // Lint is something that looks wrong. The live page shows lints, the log has them when they begin, and the metric
 // grove.lints counts them by code.
 type Lint struct {
-	// Code is one of the codes in the package's documentation, and About what it is about: the name of a group, of an
+	// Code is one of the codes in docs/observe.md, and About what it is about: the name of a group, of an
 	// executor, of a loop, or nothing.
 	Code  string `json:"code"`
 	About string `json:"about,omitempty"`

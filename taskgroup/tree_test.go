@@ -191,3 +191,25 @@ func TestHooksDoNotCancelAGroupSilently(t *testing.T) {
 		require.PanicsWithValue(t, "taskgroup: Hooks.Cancel called without a cause", func() { h.Cancel(1, cause) })
 	}
 }
+
+func TestAGroupThatOutlivesTheOneAroundItStaysInTheTree(t *testing.T) {
+	h := new(taskgroup.Hooks)
+	outer := taskgroup.New(taskgroup.WithHooks(t.Context(), h), taskgroup.Name("outer"))
+	middle := taskgroup.New(outer.Context(), taskgroup.Name("middle"))
+	inner := taskgroup.New(middle.Context(), taskgroup.Name("inner"))
+	require.NoError(t, middle.Stop())
+	late := taskgroup.New(middle.Context(), taskgroup.Name("late"))
+	trees, live := h.Groups(5, 1)
+	require.Equal(t, []string{"outer", "inner", "late"}, names(trees))
+	require.Len(t, trees, 1)
+	require.Equal(t, 3, live)
+	require.NoError(t, outer.Stop())
+	trees, live = h.Groups(5, 1)
+	require.Equal(t, []string{"inner", "late"}, names(trees))
+	require.Equal(t, 2, live)
+	require.NoError(t, inner.Stop())
+	require.NoError(t, late.Stop())
+	trees, live = h.Groups(5, 1)
+	require.Empty(t, trees)
+	require.Zero(t, live)
+}

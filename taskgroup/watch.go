@@ -111,12 +111,15 @@ type watch struct {
 	g       *Group
 	hooks   *Hooks // nil if only Grace wants to know
 	id      uint64
-	outer   *watch // the group around this one under the same hooks, nil if there is none
 	site    uintptr
 	started time.Time
 	ignore  func() bool // stops the wait for the cancellation
 
-	entry link[watch] // in outer.inner or hooks.roots; guarded by hooks.mu, like inner
+	// Guarded by hooks.mu. outer is the nearest live group around this one under the same hooks, nil if there is none.
+	// A group that is over gives those inside it that are not, which nothing forbids, to the one around it.
+	outer *watch
+	over  bool
+	entry link[watch] // in outer.inner or hooks.roots
 	inner list[watch]
 
 	// Guarded by g.mu.
@@ -149,6 +152,9 @@ func newWatch(g *Group) *watch {
 			g.parent = hooks.GroupStarted(g.parent, w.info())
 		}
 		hooks.mu.Lock()
+		for w.outer != nil && w.outer.over {
+			w.outer = w.outer.outer
+		}
 		w.siblingsLocked().push(&w.entry)
 		hooks.live++
 		hooks.mu.Unlock()
@@ -237,7 +243,17 @@ func (w *watch) ended(err error) {
 		return
 	}
 	w.hooks.mu.Lock()
-	w.siblingsLocked().remove(&w.entry)
+	siblings := w.siblingsLocked()
+	siblings.remove(&w.entry)
+	for inner := range w.inner.all {
+		inner.outer = w.outer
+	}
+	for w.inner.len > 0 {
+		e := w.inner.first
+		w.inner.remove(e)
+		siblings.push(e)
+	}
+	w.over = true
 	w.hooks.live--
 	w.hooks.mu.Unlock()
 	if w.hooks.GroupEnded != nil {
