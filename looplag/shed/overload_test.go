@@ -126,8 +126,8 @@ func TestNothingIsRefusedUpToNineTenthsOfTheKnee(t *testing.T) {
 	}
 }
 
-func TestHigherTargetRefusesLaterAndLess(t *testing.T) {
-	short, long := offer(t, 1.5, shed.Policy{Target: 10 * time.Millisecond}), offer(t, 1.5, shed.Policy{Target: 50 * time.Millisecond})
-	require.Less(t, short.p99, long.p99)
-	require.Greater(t, short.refused, long.refused)
+func TestHigherTargetRefusesLaterForLongerWaits(t *testing.T) {
+	short, long := shed.Policy{Target: 10 * time.Millisecond}, shed.Policy{Target: 50 * time.Millisecond}
+	require.Greater(t, offer(t, 0.95, short).refused, 2*offer(t, 0.95, long).refused)
+	require.Less(t, offer(t, 2, short).p99, offer(t, 2, long).p99)
 }

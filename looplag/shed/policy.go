@@ -35,8 +35,7 @@ func (p Priority) String() string {
 type Policy struct {
 	// Target is how long requests wait before they run while the server has more to do than it can: the queue that is
 	// kept so that it never runs out of work. It should be several times what a request computes, and small beside
-	// what a client waits. A higher one refuses later and less, for longer waits. 0 means 25 ms; it must be at least
-	// 10 ms.
+	// what a client waits. A higher one refuses later, for longer waits. 0 means 25 ms; it must be at least 10 ms.
 	Target time.Duration
 	// MinVolume is how many requests a second, Critical ones apart, there must be before one is refused: few requests are
 	// not why a server is late. 0 means 20; it must be at least 1.
