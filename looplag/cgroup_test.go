@@ -81,7 +81,7 @@ func (f *statFile) Close() error { f.open.Add(-1); return nil }
 // observe is what a probe tells after the content of cpu.stat has become after; nil means that it cannot be read.
 func (m *machine) observe(t *testing.T, after *string) (s looplag.Snapshot) {
 	synctest.Test(t, func(t *testing.T) {
-		probe := run(t, looplag.Config{Root: m}, newPipe())
+		probe := runDeaf(t, looplag.Config{Root: m}, newPipe())
 		sleep(100 * ms)
 		require.LessOrEqual(t, m.open.Load(), int64(1))
 		m.content.Store(after)

@@ -89,7 +89,7 @@ func TestBytesWaitForAllWhileTimersWaitForOne(t *testing.T) {
 	require.Greater(t, s.Net.P50, n*slice/2)
 	require.Greater(t, s.Queue.P50, n*slice/2)
 	require.Greater(t, s.Timer.N, 4*s.Net.N)
-	require.InDelta(t, n, s.RunQueue, 3)
+	require.InDelta(t, n, s.RunQueue, 8, "one runs; six goroutines of the probe and two of the test may wait, too")
 	require.Equal(t, looplag.CauseCPUSaturated, s.Cause)
 
 	// Without Run, the same is concluded from some hundred waits that the runtime has sampled.
