@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -70,7 +71,8 @@ func NewPostgres(c PostgresConfig) (*Postgres, error) {
 }
 
 // Start connects, and loads the characters unless that has been done. It reports to progress, which may be nil, how
-// many of them are loaded. Replicas may start at the same time: one loads, the others wait for it.
+// many of them are loaded. Replicas may start at the same time: one loads, the others wait for it. If ctx ends first,
+// nothing is loaded, and the error has its cause.
 func (p *Postgres) Start(ctx context.Context, progress Progress) (err error) {
 	p.pool, err = pgxpool.NewWithConfig(ctx, p.config)
 	if err != nil {
@@ -79,6 +81,9 @@ func (p *Postgres) Start(ctx context.Context, progress Progress) (err error) {
 	// One transaction: either the table is there with all its rows and indexes, or it is not there.
 	if err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error { return p.load(ctx, tx, progress) }); err != nil {
 		p.pool.Close()
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err) // pgx may tell only of the connection that it has closed because of it
+		}
 		return fmt.Errorf("load the characters into postgres: %w", err)
 	}
 	return nil
