@@ -22,7 +22,7 @@ func (g *Group) add(t runner, verb string, try bool) bool {
 		}
 		g.mu.Unlock()
 		return false
-	case try && g.queue.len+g.workers-g.pending >= g.cfg.limit:
+	case try && g.queue.len()+g.workers-g.pending >= g.cfg.limit:
 		g.mu.Unlock()
 		return false
 	}
@@ -40,7 +40,7 @@ func (g *Group) add(t runner, verb string, try bool) bool {
 // One pending worker would do for the invariant, and each that began would start the next. Up to one for each processor
 // lets the idle ones join a burst at once; any more would only be goroutines that find nothing left to do.
 func (g *Group) wantWorkerLocked() bool {
-	if g.pending >= g.queue.len || g.workers >= g.cfg.limit {
+	if g.pending >= g.queue.len() || g.workers >= g.cfg.limit {
 		return false
 	}
 	if g.pending > 0 {
@@ -61,6 +61,7 @@ func (g *Group) wantWorkerLocked() bool {
 func (g *Group) work() {
 	var (
 		t       runner
+		open    *chunk // the one whose tasks may be claimed without mu, as far as this worker knows
 		running bool
 	)
 	defer func() {
@@ -70,39 +71,47 @@ func (g *Group) work() {
 	}()
 	g.mu.Lock()
 	g.pending--
-	for t = g.next(); t != nil; t = g.next() {
+	for t, open = g.next(); t != nil; {
 		running = true
 		if err := t.run((*taskContext)(g)); err != nil {
 			g.returned(t, err) // looks into err, which is the task's code
 		}
 		running = false
-		g.mu.Lock()
+		// No need to look after the invariant before there is a lock: a claim does not make a pending worker fewer.
+		if t = nil; open.claimable() > 0 && !g.ended() {
+			t = open.claim()
+		}
+		if t == nil {
+			g.mu.Lock()
+			t, open = g.next()
+		}
 	}
 }
 
-// next returns the task that a worker is to run now, or nil when the worker has to end, which is in the books then. mu is
-// held, and released.
-func (g *Group) next() runner {
-	if g.queue.len > 0 && g.ended() {
+// next returns the task that a worker is to run now, and where to claim those behind it, or nil when the worker has to
+// end, which is in the books then. mu is held, and released.
+func (g *Group) next() (runner, *chunk) {
+	if g.queue.len() > 0 && g.ended() {
 		g.skipQueueLocked()
 	}
-	if g.queue.len == 0 {
+	t := g.queue.pop()
+	if t == nil {
 		g.workers--
 		last := g.workers == 0
 		g.mu.Unlock()
 		if last {
 			g.idle.Broadcast()
 		}
-		return nil
+		return nil, nil
 	}
-	t := g.queue.pop()
 	// The one that starts passes the duty on, or the invariant would end with it.
 	spawn := g.pending == 0 && g.wantWorkerLocked()
+	open := g.queue.head
 	g.mu.Unlock()
 	if spawn {
 		go g.worker()
 	}
-	return t
+	return t, open
 }
 
 // returned deals with the error of a task.
@@ -119,8 +128,8 @@ func (g *Group) skipLocked(t runner) {
 
 // skipQueueLocked takes all tasks off the queue without starting them.
 func (g *Group) skipQueueLocked() {
-	for g.queue.len > 0 {
-		g.skipLocked(g.queue.pop())
+	for t := g.queue.pop(); t != nil; t = g.queue.pop() {
+		g.skipLocked(t)
 	}
 }
 

@@ -33,11 +33,11 @@ type Group struct {
 	queue queue
 
 	// workers is the number of goroutines that run tasks from queue, pending those of them that have not taken their
-	// first. A worker that has begun runs a task whenever mu is free: it takes the next, or ends, in the same
-	// critical section that ends the last. So workers - pending tasks are running.
+	// first. A worker that has begun runs a task, or is about to claim the next, or to end: workers - pending tasks are
+	// running, or one less for each that is between two of them.
 	//
-	// Invariant: queue.len > 0 implies pending > 0 or workers == cfg.limit. So no task waits behind one that
-	// blocks, except at the limit.
+	// Invariant, whenever mu is free: queue.len() > 0 implies pending > 0 or workers == cfg.limit. So no task waits behind
+	// one that blocks, except at the limit. Claims that take no lock do not touch it, since they only shorten the queue.
 	workers, pending int32
 	procs            int32 // GOMAXPROCS, 0 until it was needed
 	joined           bool  // Wait has seen the end: nothing is live, and outcome does not change any more

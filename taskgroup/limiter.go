@@ -52,10 +52,10 @@ func (g *Group) workWithin() {
 	limiter := g.cfg.limiter
 	g.mu.Lock()
 	for {
-		if g.queue.len > 0 && g.ended() {
+		if g.queue.len() > 0 && g.ended() {
 			g.skipQueueLocked()
 		}
-		if g.queue.len == 0 {
+		if g.queue.len() == 0 {
 			break
 		}
 		weight := weightOf(g.queue.peek())
@@ -65,7 +65,7 @@ func (g *Group) workWithin() {
 		if err != nil {
 			continue // the group has ended
 		}
-		if g.queue.len == 0 || g.ended() || weightOf(g.queue.peek()) != weight {
+		if g.queue.len() == 0 || g.ended() || weightOf(g.queue.peek()) != weight {
 			limiter.units.Release(weight) // the task that they were for is gone
 			continue
 		}

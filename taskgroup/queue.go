@@ -1,31 +1,78 @@
 package taskgroup
 
+import "sync/atomic"
+
 // chunkSize is a trade: a chunk is one allocation for this many tasks, and the memory a group keeps when its
 // queue ran empty.
 const chunkSize = 31
 
+// A chunk holds tasks of a queue. Those in its window can be claimed without Group.mu.
+//
+// Invariant: the window is opened only at its end, under Group.mu, and only over tasks that are there. Each of its tasks
+// is claimed by one compare-and-swap, and who has claimed it owns its place. A chunk is not used again: a claim that is
+// late finds nothing.
 type chunk struct {
-	tasks [chunkSize]runner
-	next  *chunk
+	window atomic.Uint64 // tasks[low half:high half]
+	tasks  [chunkSize]runner
+	next   *chunk
 }
 
-// queue is a FIFO of tasks. Its first few lie inside it, so that a small group allocates none.
-//
-// Invariant: the tasks in order are few[fewHead:fewTail], then those from head.tasks[headIndex] to
-// tail.tasks[tailIndex-1] along next. few is filled only while there are no others. A chunk that was emptied is kept behind
-// tail, if there is none, so that a queue that stays short does not allocate.
-type queue struct {
-	few                  [3]runner
-	fewHead, fewTail     uint8
-	headIndex, tailIndex uint8
-	len                  int32
-	head, tail           *chunk
+// claim takes the oldest task out of the window, and returns nil if it is empty. A nil chunk has none.
+func (c *chunk) claim() runner {
+	if c == nil {
+		return nil
+	}
+	for {
+		w := c.window.Load()
+		if uint32(w) == uint32(w>>32) {
+			return nil
+		}
+		if c.window.CompareAndSwap(w, w+1) {
+			return c.take(uint32(w))
+		}
+	}
 }
+
+// take empties a place: a task's closure must not live longer than the task.
+func (c *chunk) take(i uint32) (t runner) {
+	t, c.tasks[i] = c.tasks[i], nil
+	return t
+}
+
+// open opens the window, which is empty, over n more tasks and claims the first of them.
+func (c *chunk) open(n int32) runner {
+	w := c.window.Add(uint64(n)<<32 + 1)
+	return c.take(uint32(w) - 1)
+}
+
+// claimable is how many tasks are in the window.
+func (c *chunk) claimable() int32 {
+	if c == nil {
+		return 0
+	}
+	w := c.window.Load()
+	return int32(w>>32) - int32(uint32(w))
+}
+
+// queue is a FIFO of tasks, guarded by Group.mu but for the window of head. Its first few lie inside it, so that a small
+// group allocates none.
+//
+// Invariant: the tasks in order are few[fewHead:fewTail], those in the window of head, and then closed ones, from the end
+// of that window to tail.tasks[tailIndex-1] along next. few is filled only while there are no others, and the window opened
+// only while there are no few. No chunk but head has a window that was ever opened.
+type queue struct {
+	few              [3]runner
+	fewHead, fewTail uint8
+	tailIndex        uint8
+	closed           int32
+	head, tail       *chunk
+}
+
+// len is how many tasks there are: at most that many, while workers claim some.
+func (q *queue) len() int32 { return int32(q.fewTail-q.fewHead) + q.head.claimable() + q.closed }
 
 func (q *queue) push(t runner) {
-	others := q.len > int32(q.fewTail-q.fewHead)
-	q.len++
-	if !others && int(q.fewTail) < len(q.few) {
+	if int(q.fewTail) < len(q.few) && q.closed == 0 && q.head.claimable() == 0 {
 		q.few[q.fewTail] = t
 		q.fewTail++
 		return
@@ -35,19 +82,16 @@ func (q *queue) push(t runner) {
 		q.tail = new(chunk)
 		q.head = q.tail
 	case q.tailIndex == chunkSize:
-		if q.tail.next == nil {
-			q.tail.next = new(chunk)
-		}
+		q.tail.next = new(chunk)
 		q.tail, q.tailIndex = q.tail.next, 0
 	}
 	q.tail.tasks[q.tailIndex] = t
 	q.tailIndex++
+	q.closed++
 }
 
-// pop removes the oldest task; the queue must not be empty. What it leaves behind is cleared: a task's closure must
-// not live longer than the task.
+// pop removes the oldest task and opens the window over those behind it. It returns nil if there is none.
 func (q *queue) pop() (t runner) {
-	q.len--
 	if q.fewHead < q.fewTail {
 		t, q.few[q.fewHead] = q.few[q.fewHead], nil
 		q.fewHead++
@@ -56,25 +100,36 @@ func (q *queue) pop() (t runner) {
 		}
 		return t
 	}
-	c := q.head
-	t, c.tasks[q.headIndex] = c.tasks[q.headIndex], nil
-	q.headIndex++
-	switch {
-	case q.len == 0: // so c is tail
-		q.headIndex, q.tailIndex = 0, 0
-	case q.headIndex == chunkSize:
-		q.head, q.headIndex = c.next, 0
-		if c.next = nil; q.tail.next == nil {
-			q.tail.next = c
-		}
+	if t = q.head.claim(); t != nil || q.closed == 0 {
+		return t
 	}
-	return t
+	from := q.first()
+	end := int32(chunkSize)
+	if q.head == q.tail {
+		end = int32(q.tailIndex)
+	}
+	q.closed -= end - from
+	return q.head.open(end - from)
 }
 
-// peek returns what pop would; the queue must not be empty.
-func (q *queue) peek() runner {
-	if q.fewHead < q.fewTail {
-		return q.few[q.fewHead]
+// first makes head the chunk of the first closed task, of which there must be one, and returns its place. The window
+// must be empty.
+func (q *queue) first() int32 {
+	if end := int32(q.head.window.Load() >> 32); end < chunkSize {
+		return end
 	}
-	return q.head.tasks[q.headIndex]
+	q.head = q.head.next
+	return 0
+}
+
+// peek returns what pop would; the queue must not be empty, and only its caller may claim tasks.
+func (q *queue) peek() runner {
+	switch {
+	case q.fewHead < q.fewTail:
+		return q.few[q.fewHead]
+	case q.head.claimable() > 0:
+		return q.head.tasks[uint32(q.head.window.Load())]
+	default:
+		return q.head.tasks[q.first()]
+	}
 }

@@ -133,7 +133,7 @@ func (w *watch) info() GroupInfo {
 	i.Deadline, _ = g.parent.Deadline()
 	i.Func, i.File, i.Line = describe(w.site)
 	g.mu.Lock()
-	i.Queued, i.Running, i.Canceled = int(g.queue.len), w.tasks.len, w.canceled
+	i.Queued, i.Running, i.Canceled = int(g.queue.len()), w.tasks.len, w.canceled
 	if o := g.outcome; o != nil && len(o.failures) > 0 {
 		i.Failure = o.failures[0]
 	}
