@@ -30,6 +30,7 @@ func (g *Group) startBackground(t Task) {
 		b.ctx, b.cancel = context.WithCancelCause(context.WithoutCancel(g.parent))
 		g.background = b
 	}
+	g.raiseLocked()
 	b.live++
 	ctx := b.ctx
 	g.mu.Unlock()
@@ -56,8 +57,7 @@ func (g *Group) serve(ctx context.Context, t runner) {
 func (g *Group) served() {
 	g.mu.Lock()
 	g.background.live--
-	g.mu.Unlock()
-	g.idle.Broadcast()
+	g.leftLocked()
 }
 
 // stopBackgroundLocked tells the background tasks to stop. It releases mu while it does.

@@ -19,8 +19,8 @@ func (c *groupContext) Deadline() (time.Time, bool) { return c.parent.Deadline()
 func (c *groupContext) Done() <-chan struct{} { return (*Group)(c).waitable().Done() }
 
 func (c *groupContext) Err() error {
-	if c.hasReal.Load() {
-		return c.real.Err()
+	if r := c.real.Load(); r != nil {
+		return r.Err()
 	}
 	if c.stopped.Load() == nil {
 		err := c.parent.Err()
@@ -39,8 +39,8 @@ func (c *groupContext) Value(key any) any {
 	if c.watch != nil && key == (watchKey{}) {
 		return c.watch
 	}
-	if c.hasReal.Load() {
-		return c.real.Value(key)
+	if r := c.real.Load(); r != nil {
+		return r.Value(key)
 	}
 	// context.Cause finds a cause by asking for a value, so a group that ended needs the real context to answer.
 	if c.stopped.Load() != nil {
@@ -80,19 +80,25 @@ func (g *Group) endCause() error {
 // ended reports whether no further task may be started.
 func (g *Group) ended() bool { return g.stopped.Load() != nil || g.parent.Err() != nil }
 
-// waitable returns the real context and makes it if there is none.
-func (g *Group) waitable() context.Context {
-	if !g.hasReal.Load() {
-		g.makeReal()
-	}
-	return g.real
+// realContext is a context of package context, with the function that cancels it.
+type realContext struct {
+	context.Context
+	cancel context.CancelCauseFunc
 }
 
-func (g *Group) makeReal() {
+// waitable returns the real context and makes it if there is none.
+func (g *Group) waitable() context.Context {
+	if r := g.real.Load(); r != nil {
+		return r.Context
+	}
+	return g.makeReal()
+}
+
+func (g *Group) makeReal() context.Context {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.hasReal.Load() {
-		return
+	if r := g.real.Load(); r != nil {
+		return r.Context
 	}
 	parent := g.parent
 	stopped := g.stoppedBy()
@@ -101,11 +107,13 @@ func (g *Group) makeReal() {
 		// not become the cause.
 		parent = context.WithoutCancel(parent)
 	}
-	g.real, g.cancelReal = context.WithCancelCause(parent)
+	r := new(realContext)
+	r.Context, r.cancel = context.WithCancelCause(parent)
 	if stopped != nil {
-		g.cancelReal(stopped)
+		r.cancel(stopped)
 	}
-	g.hasReal.Store(true) // last: readers of hasReal read the two fields without the lock
+	g.real.Store(r)
+	return r.Context
 }
 
 // taskContext is a groupContext as the tasks of the group get it: it knows that it is inside. The body of Run and those

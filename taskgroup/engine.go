@@ -1,6 +1,7 @@
 package taskgroup
 
 import (
+	"math"
 	"runtime"
 	"time"
 )
@@ -22,7 +23,7 @@ func (g *Group) add(t runner, verb string, try bool) bool {
 		}
 		g.mu.Unlock()
 		return false
-	case try && g.queue.len()+g.workers-g.pending >= g.cfg.limit:
+	case try && g.queue.len()+g.workers-int32(g.pending) >= g.cfg.limit:
 		g.mu.Unlock()
 		return false
 	}
@@ -40,20 +41,47 @@ func (g *Group) add(t runner, verb string, try bool) bool {
 // One pending worker would do for the invariant, and each that began would start the next. Up to one for each processor
 // lets the idle ones join a burst at once; any more would only be goroutines that find nothing left to do.
 func (g *Group) wantWorkerLocked() bool {
-	if g.pending >= g.queue.len() || g.workers >= g.cfg.limit {
+	if int32(g.pending) >= g.queue.len() || g.workers >= g.cfg.limit {
 		return false
 	}
 	if g.pending > 0 {
 		if g.procs == 0 { // asked late, and once: it takes a lock, and a group of one task need not know
-			g.procs = int32(runtime.GOMAXPROCS(0))
+			g.procs = uint8(min(runtime.GOMAXPROCS(0), math.MaxUint8))
 		}
 		if g.pending >= g.procs {
 			return false
 		}
 	}
+	g.raiseLocked()
 	g.pending++
 	g.workers++
 	return true
+}
+
+// liveLocked reports whether there is something to wait for.
+func (g *Group) liveLocked() bool { return g.workers > 0 || g.background.running() }
+
+// raiseLocked has to be called before something becomes live.
+func (g *Group) raiseLocked() {
+	if !g.liveLocked() {
+		g.busy.Add(1)
+	}
+}
+
+// leftLocked has to be called when something is no longer live, with mu held, which it releases.
+func (g *Group) leftLocked() {
+	live := g.liveLocked()
+	switch {
+	case !g.awaited:
+	case !live:
+		g.settleLocked()
+	case g.workers == 0 && g.background.cancel != nil:
+		g.stopBackgroundLocked()
+	}
+	g.mu.Unlock()
+	if !live {
+		g.busy.Done()
+	}
 }
 
 // work is a worker: it runs tasks until none is queued. Its frame is small, and what needs more is called before and after
@@ -97,11 +125,7 @@ func (g *Group) next() (runner, *chunk) {
 	t := g.queue.pop()
 	if t == nil {
 		g.workers--
-		last := g.workers == 0
-		g.mu.Unlock()
-		if last {
-			g.idle.Broadcast()
-		}
+		g.leftLocked()
 		return nil, nil
 	}
 	// The one that starts passes the duty on, or the invariant would end with it.
@@ -136,16 +160,17 @@ func (g *Group) skipQueueLocked() {
 // retire ends a worker whose task did not return.
 func (g *Group) retire() {
 	g.mu.Lock()
-	g.workers--
-	spawn := g.pending == 0 && g.wantWorkerLocked()
-	g.mu.Unlock()
-	g.idle.Broadcast()
-	if spawn {
+	if g.pending == 0 && g.queue.len() > 0 { // another takes its place, for the sake of the invariant
+		g.pending++
+		g.mu.Unlock()
 		go g.worker()
+		return
 	}
+	g.workers--
+	g.leftLocked()
 }
 
-// join waits until nothing is live any more, settles the outcome, and releases the context.
+// join waits until nothing is live any more, and releases the context.
 func (g *Group) join() {
 	if l := g.lender(); l != nil {
 		l.lend()
@@ -157,26 +182,28 @@ func (g *Group) join() {
 
 // joinLocked is join with mu held, which it releases.
 func (g *Group) joinLocked() {
-	for g.workers > 0 || g.background.running() {
-		if g.workers == 0 && g.background.cancel != nil {
-			g.stopBackgroundLocked()
-			continue // mu was released: a background task may have started a task
-		}
-		g.idle.Wait()
-	}
-	first := !g.joined
-	if first {
-		g.joined = true
-		g.settleLocked()
-		if g.done != nil {
-			close(g.done)
+	for !g.joined {
+		switch {
+		case !g.liveLocked():
+			g.settleLocked()
+		case g.workers == 0 && g.background.cancel != nil:
+			g.stopBackgroundLocked() // mu was released: a background task may have started a task
+		default:
+			g.awaited = true
+			g.mu.Unlock()
+			g.busy.Wait()
+			g.mu.Lock()
 		}
 	}
 	if b := g.background; b != nil && b.cancel != nil {
 		g.stopBackgroundLocked() // its tasks have ended, but it may have been handed out
 	}
+	first := g.watch != nil && !g.watch.joined
+	if first {
+		g.watch.joined = true
+	}
 	g.mu.Unlock()
-	if first && g.watch != nil {
+	if first {
 		g.watch.ended(g.outcome.result()) // before announce, which would look like a cancellation
 	}
 	g.announce()

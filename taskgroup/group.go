@@ -18,18 +18,14 @@ type Group struct {
 	cfg    *config // not changed after New
 	worker func()  // work or workWithin, bound once: a go statement with a method would allocate a closure each time
 
-	// The context of the tasks, see groupContext. real and cancelReal are written once, under mu, before hasReal.
-	real       context.Context
-	cancelReal context.CancelCauseFunc
-	hasReal    atomic.Bool
+	// real is the context of the tasks once somebody has asked for Done, see groupContext. It is set once, under mu.
+	real atomic.Pointer[realContext]
 
 	// stopped is why the group ended its context, nil while it has not. It is set once, under mu, and stays nil when
 	// the end of the parent came first.
 	stopped atomic.Pointer[CancelError]
 
-	mu   sync.Mutex
-	idle sync.Cond // workers or background.live has become 0
-
+	mu    sync.Mutex
 	queue queue
 
 	// workers is the number of goroutines that run tasks from queue, pending those of them that have not taken their
@@ -38,9 +34,15 @@ type Group struct {
 	//
 	// Invariant, whenever mu is free: queue.len() > 0 implies pending > 0 or workers == cfg.limit. So no task waits behind
 	// one that blocks, except at the limit. Claims that take no lock do not touch it, since they only shorten the queue.
-	workers, pending int32
-	procs            int32 // GOMAXPROCS, 0 until it was needed
-	joined           bool  // Wait has seen the end: nothing is live, and outcome does not change any more
+	workers int32
+	pending uint8
+	procs   uint8 // GOMAXPROCS, 255 at most; 0 until it was needed
+	awaited bool  // somebody waits in join, and will until joined
+	joined  bool  // somebody waits, or is about to return, and nothing is live any more: outcome does not change
+
+	// busy is 1 while workers or background tasks are live, and soon after; it is what is waited for. It is raised under
+	// mu while joined is false, and when it falls while awaited, joined is true: nobody raises it under those who wait.
+	busy sync.WaitGroup
 
 	watch      *watch        // nil if nobody looks
 	background *background   // nil before the first background task
@@ -57,7 +59,6 @@ func newGroup(ctx context.Context, cfg *config) *Group {
 		panic("taskgroup: the context is nil")
 	}
 	g := &Group{parent: ctx, cfg: cfg}
-	g.idle.L = &g.mu
 	if cfg.limiter != nil {
 		g.worker = g.workWithin
 		g.procs = 1 // more than one pending worker could only wait for units behind the first
@@ -173,7 +174,7 @@ func (g *Group) Wait() error {
 func (g *Group) Stop() error {
 	g.check()
 	g.mu.Lock()
-	if g.workers > 0 || g.background.running() {
+	if g.liveLocked() {
 		g.cancelLocked(ErrStopped)
 		g.mu.Unlock()
 		g.announce()

@@ -91,11 +91,7 @@ func (g *Group) workWithin() {
 	}
 	g.pending--
 	g.workers--
-	last := g.workers == 0
-	g.mu.Unlock()
-	if last {
-		g.idle.Broadcast()
-	}
+	g.leftLocked()
 }
 
 func weightOf(t runner) int64 {

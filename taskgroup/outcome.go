@@ -93,17 +93,16 @@ func (g *Group) cancelLocked(cause error) {
 	g.skipQueueLocked()
 }
 
-// announce tells the context and those who wait what was decided under mu. Contexts run code that is not ours when
-// they are cancelled, so mu must be free.
+// announce tells the context what was decided under mu. Contexts run code that is not ours when they are cancelled, so
+// mu must be free.
 func (g *Group) announce() {
-	if g.hasReal.Load() {
+	if r := g.real.Load(); r != nil {
 		if stopped := g.stoppedBy(); stopped != nil {
-			g.cancelReal(stopped)
+			r.cancel(stopped)
 		} else if g.stopped.Load() != nil {
-			g.cancelReal(context.Cause(g.parent)) // a parent that is not of package context may take its time
+			r.cancel(context.Cause(g.parent)) // a parent that is not of package context may take its time
 		}
 	}
-	g.idle.Broadcast()
 }
 
 // stoppedError is the CancelError of every group without a name that was stopped or joined.
@@ -116,7 +115,7 @@ func (g *Group) cancelError(cause error) *CancelError {
 	return &CancelError{Group: g.cfg.name, Cause: cause}
 }
 
-// settleLocked makes the result out of what was recorded. Nothing runs any more.
+// settleLocked joins the group: it makes the result out of what was recorded. Nothing runs any more.
 func (g *Group) settleLocked() {
 	parentErr := g.parent.Err()
 	if parentErr != nil && g.watch != nil {
@@ -136,6 +135,10 @@ func (g *Group) settleLocked() {
 		g.stopped.CompareAndSwap(nil, g.cancelError(ErrStopped))
 	} else {
 		g.stopped.CompareAndSwap(nil, endOfParent)
+	}
+	g.joined = true
+	if g.done != nil {
+		close(g.done)
 	}
 }
 

@@ -2,9 +2,9 @@ package taskgroup
 
 import "sync/atomic"
 
-// chunkSize is a trade: a chunk is one allocation for this many tasks, and the memory a group keeps when its
-// queue ran empty.
-const chunkSize = 31
+// chunkSize is a trade: a chunk is one allocation, of 256 bytes, for this many tasks, and the memory that a group keeps
+// when its queue ran empty.
+const chunkSize = 15
 
 // A chunk holds tasks of a queue. Those in its window can be claimed without Group.mu.
 //
@@ -33,16 +33,9 @@ func (c *chunk) claim() runner {
 	}
 }
 
-// take empties a place: a task's closure must not live longer than the task.
-func (c *chunk) take(i uint32) (t runner) {
-	t, c.tasks[i] = c.tasks[i], nil
-	return t
-}
-
 // open opens the window, which is empty, over n more tasks and claims the first of them.
 func (c *chunk) open(n int32) runner {
-	w := c.window.Add(uint64(n)<<32 + 1)
-	return c.take(uint32(w) - 1)
+	return c.take(uint32(c.window.Add(uint64(n)<<32+1)) - 1)
 }
 
 // claimable is how many tasks are in the window.
@@ -54,12 +47,18 @@ func (c *chunk) claimable() int32 {
 	return int32(w>>32) - int32(uint32(w))
 }
 
+// take empties a place: a task's closure must not live longer than the task.
+func (c *chunk) take(i uint32) (t runner) {
+	t, c.tasks[i] = c.tasks[i], nil
+	return t
+}
+
 // queue is a FIFO of tasks, guarded by Group.mu but for the window of head. Its first few lie inside it, so that a small
 // group allocates none.
 //
 // Invariant: the tasks in order are few[fewHead:fewTail], those in the window of head, and then closed ones, from the end
-// of that window to tail.tasks[tailIndex-1] along next. few is filled only while there are no others, and the window opened
-// only while there are no few. No chunk but head has a window that was ever opened.
+// of that window to tail.tasks[tailIndex-1] along next. few is filled only while there are no others, and the window
+// opened only while there are no few. No chunk but head has a window that was ever opened.
 type queue struct {
 	few              [3]runner
 	fewHead, fewTail uint8
@@ -103,8 +102,7 @@ func (q *queue) pop() (t runner) {
 	if t = q.head.claim(); t != nil || q.closed == 0 {
 		return t
 	}
-	from := q.first()
-	end := int32(chunkSize)
+	from, end := q.first(), int32(chunkSize)
 	if q.head == q.tail {
 		end = int32(q.tailIndex)
 	}

@@ -126,6 +126,7 @@ type watch struct {
 	tasks    list[watched] // those that run, in the order in which they were started
 	canceled time.Time
 	timer    *time.Timer // of Grace, once cancelled
+	joined   bool        // ended has been called
 
 	// told are the calls of GroupCanceled and of Grace's report. They begin, under g.mu, only while the group is not
 	// joined, and the join waits for them.
