@@ -182,7 +182,7 @@ func (g *Group) join() {
 
 // joinLocked is join with mu held, which it releases.
 func (g *Group) joinLocked() {
-	for !g.joined {
+	for !g.joined && !g.awaited {
 		switch {
 		case !g.liveLocked():
 			g.settleLocked()
@@ -190,20 +190,18 @@ func (g *Group) joinLocked() {
 			g.stopBackgroundLocked() // mu was released: a background task may have started a task
 		default:
 			g.awaited = true
-			g.mu.Unlock()
-			g.busy.Wait()
-			g.mu.Lock()
 		}
 	}
-	if b := g.background; b != nil && b.cancel != nil {
-		g.stopBackgroundLocked() // its tasks have ended, but it may have been handed out
-	}
-	first := g.watch != nil && !g.watch.joined
-	if first {
-		g.watch.joined = true
-	}
 	g.mu.Unlock()
-	if first {
+	g.busy.Wait() // joined is true after it, and what is read from here on does not change any more
+	if b := g.background; b != nil {
+		g.mu.Lock()
+		if b.cancel != nil {
+			g.stopBackgroundLocked() // its tasks have ended, but it may have been handed out
+		}
+		g.mu.Unlock()
+	}
+	if g.watch != nil {
 		g.watch.ended(g.outcome.result()) // before announce, which would look like a cancellation
 	}
 	g.announce()

@@ -2,10 +2,6 @@ package taskgroup
 
 import "sync/atomic"
 
-// chunkSize is a trade: a chunk is one allocation, of 256 bytes, for this many tasks, and the memory that a group keeps
-// when its queue ran empty.
-const chunkSize = 15
-
 // A chunk holds tasks of a queue. Those in its window can be claimed without Group.mu.
 //
 // Invariant: the window is opened only at its end, under Group.mu, and only over tasks that are there. Each of its tasks
@@ -13,8 +9,27 @@ const chunkSize = 15
 // late finds nothing.
 type chunk struct {
 	window atomic.Uint64 // tasks[low half:high half]
-	tasks  [chunkSize]runner
 	next   *chunk
+	tasks  []runner
+}
+
+// newChunk makes a chunk in one allocation. The sizes are trades: a chunk is what a group keeps when its queue ran empty,
+// and what is claimed without a lock.
+func newChunk(first bool) *chunk {
+	if first {
+		c := new(struct {
+			chunk
+			places [13]runner // 256 bytes with the rest
+		})
+		c.tasks = c.places[:]
+		return &c.chunk
+	}
+	c := new(struct {
+		chunk
+		places [61]runner // 1 KiB
+	})
+	c.tasks = c.places[:]
+	return &c.chunk
 }
 
 // claim takes the oldest task out of the window, and returns nil if it is empty. A nil chunk has none.
@@ -78,10 +93,10 @@ func (q *queue) push(t runner) {
 	}
 	switch {
 	case q.tail == nil:
-		q.tail = new(chunk)
+		q.tail = newChunk(true)
 		q.head = q.tail
-	case q.tailIndex == chunkSize:
-		q.tail.next = new(chunk)
+	case int(q.tailIndex) == len(q.tail.tasks):
+		q.tail.next = newChunk(false)
 		q.tail, q.tailIndex = q.tail.next, 0
 	}
 	q.tail.tasks[q.tailIndex] = t
@@ -102,7 +117,8 @@ func (q *queue) pop() (t runner) {
 	if t = q.head.claim(); t != nil || q.closed == 0 {
 		return t
 	}
-	from, end := q.first(), int32(chunkSize)
+	from := q.first()
+	end := int32(len(q.head.tasks))
 	if q.head == q.tail {
 		end = int32(q.tailIndex)
 	}
@@ -113,7 +129,7 @@ func (q *queue) pop() (t runner) {
 // first makes head the chunk of the first closed task, of which there must be one, and returns its place. The window
 // must be empty.
 func (q *queue) first() int32 {
-	if end := int32(q.head.window.Load() >> 32); end < chunkSize {
+	if end := int32(q.head.window.Load() >> 32); end < int32(len(q.head.tasks)) {
 		return end
 	}
 	q.head = q.head.next

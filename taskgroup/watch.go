@@ -231,14 +231,19 @@ func (w *watch) reportStragglers() {
 // stackLimit bounds the text of all goroutines' stacks, of which stragglers are a part.
 const stackLimit = 64 << 20
 
-// ended ends the watch of a group that has been joined.
+// ended ends the watch of a group that has been joined, the first time that it is called.
 func (w *watch) ended(err error) {
 	w.ignore()
 	w.g.mu.Lock()
+	first := !w.joined
+	w.joined = true
 	if w.timer != nil {
 		w.timer.Stop()
 	}
 	w.g.mu.Unlock()
+	if !first {
+		return
+	}
 	w.told.Wait()
 	if w.hooks == nil {
 		return
