@@ -21,7 +21,8 @@ func Stream[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx
 	return stream(ctx, "Stream", limit, in, f, opts, false)
 }
 
-// Ordered is [Stream] with the results in the order of the items.
+// Ordered is [Stream] with the results in the order of the items. An item whose call failed, or stopped because ctx had
+// ended, is where the sequence ends: what follows it is not yielded, unless the failure itself is, under [KeepGoing].
 func Ordered[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) (R, error), opts ...Option) iter.Seq2[R, error] {
 	return stream(ctx, "Ordered", limit, in, f, opts, true)
 }
@@ -105,8 +106,8 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 	return nil
 }
 
-// receive yields the results until there will be no more, or until the group has ended by itself. While it waits for one,
-// a task lends its units, which those it waits for may need.
+// receive yields the results until there will be no more, or until the group has ended by itself, or an ordered loop has
+// missed one. While it waits for one, a task lends its units, which those it waits for may need.
 func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 	outer := s.g.lender()
 	for {
@@ -128,6 +129,9 @@ func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 		}
 		r := s.results.get()
 		s.unlockAndHandOn()
+		if s.results.ordered && r.missed && (r.err != nil || !s.g.cfg.keepGoing) {
+			return // the group has ended, or is about to: without this item, what follows is out of order
+		}
 		if !r.missed && !yield(r) {
 			return
 		}
