@@ -31,8 +31,8 @@ func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E
 	cfg := loopConfig(name, limit, in == nil || f == nil, opts)
 	discard := discardOf[R](cfg)
 	return func(yield func(R, error) bool) {
+		g := newGroup(ctx, cfg) // before Pull: what this panics with would leave the sequence behind
 		next, stop := iter.Pull(kept(in))
-		g := newGroup(ctx, cfg)
 		s := &streaming[E, R]{f: f, results: mailbox[R]{ordered: ordered}}
 		s.loop = loop[E]{g: g, limit: slots(limit), next: next, stop: stop, do: s.handle, entry: entryOf(f)}
 		defer s.stopSequence()

@@ -360,6 +360,14 @@ func TestSequenceIsCompleteThoughEachItemHasATaskOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestSequenceThatCannotBeginLeavesNothingBehind(t *testing.T) {
+	bubble(t, func(t *testing.T, _ context.Context, _ func() time.Duration) {
+		require.PanicsWithValue(t, "taskgroup: the context is nil", func() {
+			_ = drained(taskgroup.Stream(nil, 1, slices.Values([]int{1}), sleepsItself)) //nolint:staticcheck // the nil is what is tested
+		})
+	})
+}
+
 func TestSequenceCanBeRangedOverAgain(t *testing.T) {
 	seq := taskgroup.Ordered(t.Context(), 2, slices.Values([]int{1, 2}), func(_ context.Context, i int) (int, error) { return i, nil })
 	for range 2 {
