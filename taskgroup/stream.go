@@ -158,8 +158,8 @@ func (s *streaming[E, R]) discardRest() {
 	s.mu.Lock()
 	s.over = true
 	s.mu.Unlock()
-	for _, r := range s.results.queue { // nobody puts any more
-		if r.there && r.isValue() {
+	for n := range s.results.ring { // nobody puts any more
+		if r := s.results.at(s.results.got + n); r.there && r.isValue() {
 			s.discard(r.value)
 		}
 	}
@@ -174,32 +174,47 @@ type result[R any] struct {
 
 func (r result[R]) isValue() bool { return !r.missed && r.err == nil }
 
-// mailbox is a queue of results. If it is ordered, the place of a result is that of its item.
+// mailbox is a queue of results, in the order in which they come or in that of their items.
+//
+// The n-th result to be got is at ring[n & (len(ring)-1)]: the length is a power of two, and grows to the widest that the
+// window has been.
 type mailbox[R any] struct {
-	ordered bool
-	queue   []result[R]
-	got     int // how many results were taken: if ordered, queue[0] is that of item got
+	ordered   bool
+	ring      []result[R]
+	came, got int // how many results were put, and how many were taken
 }
 
+// put adds the result of item i.
 func (m *mailbox[R]) put(i int, r result[R]) {
+	n := m.came
+	if m.ordered {
+		n = i
+	}
+	m.came++
+	for n-m.got >= len(m.ring) {
+		m.grow()
+	}
 	r.there = true
-	if !m.ordered {
-		m.queue = append(m.queue, r)
-		return
-	}
-	for len(m.queue) <= i-m.got {
-		m.queue = append(m.queue, result[R]{})
-	}
-	m.queue[i-m.got] = r
+	*m.at(n) = r
 }
+
+func (m *mailbox[R]) grow() {
+	old := *m
+	m.ring = make([]result[R], max(8, 2*len(old.ring)))
+	for n := m.got; n < m.got+len(old.ring); n++ {
+		*m.at(n) = *old.at(n)
+	}
+}
+
+func (m *mailbox[R]) at(n int) *result[R] { return &m.ring[n&(len(m.ring)-1)] }
 
 // ready reports whether there is a result to get.
-func (m *mailbox[R]) ready() bool { return len(m.queue) > 0 && m.queue[0].there }
+func (m *mailbox[R]) ready() bool { return len(m.ring) > 0 && m.at(m.got).there }
 
 func (m *mailbox[R]) get() result[R] {
-	r := m.queue[0]
-	m.queue[0] = result[R]{} // the array may live on
-	m.queue = m.queue[1:]
+	at := m.at(m.got)
+	r := *at
+	*at = result[R]{} // nothing is kept of what was yielded
 	m.got++
 	return r
 }
