@@ -82,7 +82,9 @@
 // first asked for. internal/bench compares groups with their peers; the results are in the README.
 //
 // The price is paid when the processors are saturated by other goroutines: the scheduler shares them out by
-// goroutine, and a group of CPU-bound tasks has fewer of those than tasks.
+// goroutine, and a group of CPU-bound tasks has fewer of those than tasks. And what belongs to a goroutine is not that of
+// a task: pprof labels around Run are those of all its tasks, but a task that wants its own sets them itself, with
+// pprof.Do, since a worker keeps those of whoever started it.
 //
 // # Testing
 //
