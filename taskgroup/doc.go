@@ -38,8 +38,8 @@
 //     went wrong because of it.
 //   - Every accepted task gets to run, whatever the others do: tasks may wait for one another. At a [Limit] they may
 //     wait with [Future.Await], which runs a queued task itself; a task that waits in another way keeps its slot.
-//   - Go never blocks, so tasks may start tasks at the limit. A task that waits for a group inside it lends that group
-//     its units of their common [Limiter].
+//   - Go never blocks, so tasks may start tasks at the limit. A task that waits for a group inside it, or in Await,
+//     lends its units of their common [Limiter] meanwhile.
 //   - The end of each task synchronizes before the return of Wait and the closing of Done.
 //
 // # Cancellation
@@ -82,7 +82,9 @@
 // first asked for. internal/bench compares groups with their peers; the results are in the README.
 //
 // The price is paid when the processors are saturated by other goroutines: the scheduler shares them out by
-// goroutine, and a group of CPU-bound tasks has fewer of those than tasks.
+// goroutine, and a group of CPU-bound tasks has fewer of those than tasks. And what belongs to a goroutine is not that of
+// a task: pprof labels around Run are those of all its tasks, but a task that wants its own sets them itself, with
+// pprof.Do, since a worker keeps those of whoever started it.
 //
 // # Testing
 //

@@ -1,6 +1,7 @@
 package taskgroup
 
 import (
+	"cmp"
 	"context"
 	"sync"
 )
@@ -44,8 +45,11 @@ func Async[T any](g *Group, f func(ctx context.Context) (T, error)) *Future[T] {
 //
 // Called from a task of the same group, with that task's context or one derived from it, Await runs a task that is still
 // in the queue on the caller's goroutine, and ctx does not interrupt that. So tasks of one group may wait for each other's
-// results at any limit. A panic of f is returned as a [*PanicError] and a runtime.Goexit as [ErrGoexit]; the
-// group deals with them as with those of any task. A Goexit of a task that Await itself runs ends the caller.
+// results at any limit, and one that waits lends its units of the group's [Limiter] meanwhile. Only tasks that wait for
+// each other in a circle, or one that waits for itself, wait until ctx ends.
+//
+// A panic of f is returned as a [*PanicError] and a runtime.Goexit as [ErrGoexit]; the group deals with them as with those
+// of any task. A Goexit of a task that Await itself runs ends the caller.
 //
 // The end of the task synchronizes before the return of an Await that returns its result.
 func (f *Future[T]) Await(ctx context.Context) (T, error) {
@@ -53,7 +57,8 @@ func (f *Future[T]) Await(ctx context.Context) (T, error) {
 		f.runInline()
 	}
 	if done := f.waitDone(); done != nil {
-		lender := f.g.lender()
+		// The caller is a task that ctx belongs to, or else waits in a task around the group, as the body of Run does.
+		lender := cmp.Or(f.g.lenderIn(ctx), f.g.lender())
 		lender.lend()
 		defer lender.reclaim()
 		select {

@@ -75,3 +75,19 @@ func TestFutureKeepsAnErrorThatPanicsWhenLookedInto(t *testing.T) {
 		require.Equal(t, "boom", panicOf(t, g.Wait).Value)
 	})
 }
+
+func TestTaskThatAwaitsItselfWaitsUntilItsContextEnds(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		err := taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
+			self := make(chan *taskgroup.Future[int], 1)
+			self <- taskgroup.Async(g, func(ctx context.Context) (int, error) {
+				ctx, cancel := context.WithTimeout(ctx, ms)
+				defer cancel()
+				return (<-self).Await(ctx)
+			})
+			return nil
+		}, taskgroup.Limit(1))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, ms, now())
+	})
+}

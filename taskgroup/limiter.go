@@ -24,8 +24,8 @@ func NewLimiter(n int64) *Limiter {
 }
 
 // Use makes each task of the group take units of l, as many as its [Task.Weight], while it runs. A task that waits for a
-// group inside it that uses the same Limiter lends its units to it, so nesting cannot deadlock. The sequence of a loop is
-// run with the units of a task of the loop, and must not wait for a group that uses l.
+// group inside it or, with [Future.Await], for a task, where l is used, too, lends its units meanwhile, so nesting cannot
+// deadlock. The sequence of a loop is run with the units of a task of the loop, and must not wait for a group that uses l.
 func Use(l *Limiter) Option {
 	if l == nil {
 		panic("taskgroup: Use called with a nil Limiter")
@@ -122,11 +122,14 @@ type holder struct {
 }
 
 // lender returns the task around the group whose units the group may need, nil if there is none.
-func (g *Group) lender() *holder {
+func (g *Group) lender() *holder { return g.lenderIn(g.parent) }
+
+// lenderIn returns the task that ctx belongs to, if that has units which the group may need.
+func (g *Group) lenderIn(ctx context.Context) *holder {
 	if g.cfg.limiter == nil {
 		return nil
 	}
-	h, _ := g.parent.Value(holderKey{g.cfg.limiter}).(*holder)
+	h, _ := ctx.Value(holderKey{g.cfg.limiter}).(*holder)
 	return h
 }
 

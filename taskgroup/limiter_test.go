@@ -135,6 +135,42 @@ func TestAwaitInTheBodyOfANestedGroupLendsUnits(t *testing.T) {
 	})
 }
 
+// The one that is awaited runs, and needs more units than are free, for a group inside it.
+func TestTaskLendsItsUnitsWhileItAwaitsATaskThatRuns(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		l := taskgroup.NewLimiter(2)
+		err := taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
+			all := taskgroup.Async(g, func(ctx context.Context) (int, error) {
+				time.Sleep(2 * ms) // until the other awaits this
+				return 1, taskgroup.Run(ctx, func(_ context.Context, inner *taskgroup.Group) error {
+					inner.Start(taskgroup.Task{Weight: 2, Func: after(0, nil)})
+					return nil
+				}, taskgroup.Use(l))
+			})
+			g.Go(func(ctx context.Context) error {
+				time.Sleep(ms)
+				_, err := all.Await(ctx)
+				return err
+			})
+			return nil
+		}, taskgroup.Use(l))
+		require.NoError(t, err)
+	})
+}
+
+func TestTaskLendsItsUnitsWhileItAwaitsATaskOfAnotherGroup(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		use := taskgroup.Use(taskgroup.NewLimiter(1))
+		a, b := taskgroup.New(ctx, use), taskgroup.New(ctx, use)
+		a.Go(func(ctx context.Context) error {
+			_, err := taskgroup.Async(b, one).Await(ctx)
+			return err
+		})
+		require.NoError(t, a.Wait())
+		require.NoError(t, b.Wait())
+	})
+}
+
 func TestUnitsThatWereLentAreTakenBack(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
 		l := taskgroup.NewLimiter(1)

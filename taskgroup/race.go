@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 )
 
@@ -40,12 +39,15 @@ func Quorum[T any](ctx context.Context, n int, fs []func(ctx context.Context) (T
 			panic(fmt.Sprintf("taskgroup: function %d of %d is nil", i+1, len(fs)))
 		}
 	}
-	cfg := newConfig(append(slices.Clip(opts), KeepGoing()))
-	discard := discardOf[T](cfg)
-	g := newGroup(ctx, cfg)
+	cfg := *newConfig(opts)
+	cfg.keepGoing = true
+	discard := discardOf[T](&cfg)
+	g := newGroup(ctx, &cfg)
 	r := &race[T]{g: g, need: n, mayFail: len(fs) - n, discard: discard}
-	for _, f := range fs {
-		g.add(&contender[T]{race: r, f: f}, "Quorum", false)
+	contenders := make([]contender[T], len(fs))
+	for i, f := range fs {
+		contenders[i] = contender[T]{race: r, f: f}
+		g.add(&contenders[i], "Quorum", false)
 	}
 	handedOut := false
 	defer func() { // deferred, because Wait may panic

@@ -21,7 +21,8 @@ func Stream[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx
 	return stream(ctx, "Stream", limit, in, f, opts, false)
 }
 
-// Ordered is [Stream] with the results in the order of the items.
+// Ordered is [Stream] with the results in the order of the items. An item whose call failed, or stopped because ctx had
+// ended, is where the sequence ends: what follows it is not yielded, unless the failure itself is, under [KeepGoing].
 func Ordered[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) (R, error), opts ...Option) iter.Seq2[R, error] {
 	return stream(ctx, "Ordered", limit, in, f, opts, true)
 }
@@ -30,8 +31,8 @@ func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E
 	cfg := loopConfig(name, limit, in == nil || f == nil, opts)
 	discard := discardOf[R](cfg)
 	return func(yield func(R, error) bool) {
+		g := newGroup(ctx, cfg) // before Pull: what this panics with would leave the sequence behind
 		next, stop := iter.Pull(kept(in))
-		g := newGroup(ctx, cfg)
 		s := &streaming[E, R]{f: f, results: mailbox[R]{ordered: ordered}}
 		s.loop = loop[E]{g: g, limit: slots(limit), next: next, stop: stop, do: s.handle, entry: entryOf(f)}
 		defer s.stopSequence()
@@ -105,8 +106,8 @@ func (s *streaming[E, R]) handle(ctx context.Context, i int, e E) (err error) {
 	return nil
 }
 
-// receive yields the results until there will be no more, or until the group has ended by itself. While it waits for one,
-// a task lends its units, which those it waits for may need.
+// receive yields the results until there will be no more, or until the group has ended by itself, or an ordered loop has
+// missed one. While it waits for one, a task lends its units, which those it waits for may need.
 func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 	outer := s.g.lender()
 	for {
@@ -128,6 +129,9 @@ func (s *streaming[E, R]) receive(yield func(result[R]) bool) {
 		}
 		r := s.results.get()
 		s.unlockAndHandOn()
+		if s.results.ordered && r.missed && (r.err != nil || !s.g.cfg.keepGoing) {
+			return // the group has ended, or is about to: without this item, what follows is out of order
+		}
 		if !r.missed && !yield(r) {
 			return
 		}
@@ -154,8 +158,8 @@ func (s *streaming[E, R]) discardRest() {
 	s.mu.Lock()
 	s.over = true
 	s.mu.Unlock()
-	for _, r := range s.results.queue { // nobody puts any more
-		if r.there && r.isValue() {
+	for n := range s.results.ring { // nobody puts any more
+		if r := s.results.at(s.results.got + n); r.there && r.isValue() {
 			s.discard(r.value)
 		}
 	}
@@ -170,32 +174,47 @@ type result[R any] struct {
 
 func (r result[R]) isValue() bool { return !r.missed && r.err == nil }
 
-// mailbox is a queue of results. If it is ordered, the place of a result is that of its item.
+// mailbox is a queue of results, in the order in which they come or in that of their items.
+//
+// The n-th result to be got is at ring[n & (len(ring)-1)]: the length is a power of two, and grows to the widest that the
+// window has been.
 type mailbox[R any] struct {
-	ordered bool
-	queue   []result[R]
-	got     int // how many results were taken: if ordered, queue[0] is that of item got
+	ordered   bool
+	ring      []result[R]
+	came, got int // how many results were put, and how many were taken
 }
 
+// put adds the result of item i.
 func (m *mailbox[R]) put(i int, r result[R]) {
+	n := m.came
+	if m.ordered {
+		n = i
+	}
+	m.came++
+	for n-m.got >= len(m.ring) {
+		m.grow()
+	}
 	r.there = true
-	if !m.ordered {
-		m.queue = append(m.queue, r)
-		return
-	}
-	for len(m.queue) <= i-m.got {
-		m.queue = append(m.queue, result[R]{})
-	}
-	m.queue[i-m.got] = r
+	*m.at(n) = r
 }
+
+func (m *mailbox[R]) grow() {
+	old := *m
+	m.ring = make([]result[R], max(8, 2*len(old.ring)))
+	for n := m.got; n < m.got+len(old.ring); n++ {
+		*m.at(n) = *old.at(n)
+	}
+}
+
+func (m *mailbox[R]) at(n int) *result[R] { return &m.ring[n&(len(m.ring)-1)] }
 
 // ready reports whether there is a result to get.
-func (m *mailbox[R]) ready() bool { return len(m.queue) > 0 && m.queue[0].there }
+func (m *mailbox[R]) ready() bool { return len(m.ring) > 0 && m.at(m.got).there }
 
 func (m *mailbox[R]) get() result[R] {
-	r := m.queue[0]
-	m.queue[0] = result[R]{} // the array may live on
-	m.queue = m.queue[1:]
+	at := m.at(m.got)
+	r := *at
+	*at = result[R]{} // nothing is kept of what was yielded
 	m.got++
 	return r
 }

@@ -1,6 +1,7 @@
 package taskgroup_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -216,6 +217,41 @@ func TestFailureIsYieldedWhereItStandsWhenTheSequenceKeepsGoing(t *testing.T) {
 	})
 }
 
+// The item that is missing stopped because the parent had ended, or failed; the one behind it took no notice.
+func TestOrderedYieldsNothingBehindAnItemThatIsMissing(t *testing.T) {
+	for name, opts := range map[string][]taskgroup.Option{"default": nil, "keep going": {taskgroup.KeepGoing()}} {
+		for _, failure := range []error{nil, errA} {
+			if failure != nil && opts != nil {
+				continue // it is yielded where it stands
+			}
+			t.Run(fmt.Sprintf("%s/%v", name, failure), func(t *testing.T) {
+				bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+					ctx, cancel := context.WithCancelCause(ctx)
+					defer cancel(nil)
+					var values, discarded []int
+					var last error
+					for v, err := range taskgroup.Ordered(ctx, 3, slices.Values([]int{1, 2, 3}), func(ctx context.Context, i int) (int, error) {
+						if i == 2 {
+							<-ctx.Done()
+							return 0, cmp.Or(failure, ctx.Err())
+						}
+						time.Sleep(time.Duration(i) * ms)
+						return i, nil
+					}, append(opts, taskgroup.Discard(func(v int) { discarded = append(discarded, v) }))...) {
+						if last = err; err == nil {
+							values = append(values, v)
+							cancel(errB)
+						}
+					}
+					require.Equal(t, []int{1}, values)
+					require.Equal(t, []int{3}, discarded)
+					require.Equal(t, errB, failed(t, last).Cause)
+				})
+			})
+		}
+	}
+}
+
 func TestSequenceThatKeepsGoingEndsWithTheErrorOfTheParent(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
 		ctx, cancel := context.WithTimeoutCause(ctx, 3*ms, errB)
@@ -322,6 +358,14 @@ func TestSequenceIsCompleteThoughEachItemHasATaskOfItsOwn(t *testing.T) {
 			require.Equal(t, 20, n)
 		}
 	}
+}
+
+func TestSequenceThatCannotBeginLeavesNothingBehind(t *testing.T) {
+	bubble(t, func(t *testing.T, _ context.Context, _ func() time.Duration) {
+		require.PanicsWithValue(t, "taskgroup: the context is nil", func() {
+			_ = drained(taskgroup.Stream(nil, 1, slices.Values([]int{1}), sleepsItself)) //nolint:staticcheck // the nil is what is tested
+		})
+	})
 }
 
 func TestSequenceCanBeRangedOverAgain(t *testing.T) {
