@@ -163,6 +163,48 @@ func TestDrainClosesAConnectionThatHasBeenIdleForASecond(t *testing.T) {
 	})
 }
 
+// A slowConn, once armed, holds up whoever ends its reads.
+type slowConn struct {
+	net.Conn
+	armed *atomic.Bool
+}
+
+func (c slowConn) SetReadDeadline(t time.Time) error {
+	if c.armed.CompareAndSwap(true, false) {
+		time.Sleep(3 * time.Second)
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+func TestDrainThatDoesNotWakeInTimeDoesNotCountThatTimeAgainstConnections(t *testing.T) {
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		p := newPipes()
+		w.Add(shutdown.HTTP("http", &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			rw.(http.Flusher).Flush() // the header
+			time.Sleep(time.Second + shutdown.IdleGrace/2 - w.elapsed())
+		})}, p))
+		w.clients.Go(func() {
+			c := p.dial(t)
+			c.get()
+			require.False(t, c.answer().Close)
+			// The drain was held up from the end of the other's grace for three seconds, and gives this one another grace.
+			time.Sleep(4*time.Second + 2*shutdown.IdleGrace - 1 - w.elapsed())
+			c.get()
+			require.True(t, c.answer().Close)
+		})
+		w.clients.Go(func() {
+			var armed atomic.Bool
+			ours, theirs := net.Pipe()
+			p.conns <- slowConn{theirs, &armed}
+			time.Sleep(time.Second)
+			armed.Store(true)
+			newClient(t, ours).requireClosed()
+			require.Equal(t, 4*time.Second+shutdown.IdleGrace, w.elapsed())
+		})
+		w.requireDrain(t, 3*time.Second+2*shutdown.IdleGrace-1)
+	})
+}
+
 func TestDrainWaitsASecondForTheRestOfARequest(t *testing.T) {
 	inSite(t, func(t *testing.T, w *world, p *pipes) {
 		begin := func(again time.Duration) *client {
