@@ -13,8 +13,8 @@ import (
 
 // IdleGrace is how long a drain of [HTTP] leaves an idle connection open for one more request. It begins again when a
 // request comes over any connection, because its client or proxy may choose this one for the next, and when the machine is
-// too busy to keep to it; but a connection that has been idle in a drain for a second, in which time that the drain itself had to
-// wait for a processor does not count, is closed.
+// too busy to keep to it; but a connection that has been idle in a drain for a second is closed. That second grows by what
+// the drain itself is late.
 const IdleGrace = 50 * time.Millisecond
 
 const (

@@ -57,13 +57,23 @@ func TestLogTellsWhyNothingWasStarted(t *testing.T) {
 `, text.String())
 }
 
+// A slowError takes a second to say what it is.
+type slowError struct{}
+
+func (slowError) Error() string { time.Sleep(time.Second); return "slow" }
+
 func TestLogTellsThatTheAppStopsBeforeItTellsThatItHas(t *testing.T) {
-	logger, text := newLog()
-	inWorld(t, shutdown.Config{Logger: logger}, func(t *testing.T, w *world) {
-		w.Shutdown(nil)
-		require.NoError(t, w.Run(t.Context()))
-	})
-	require.Equal(t, `level=INFO msg="shutdown: stopping" reason="Shutdown was called"
+	for range 20 { // Run has two things to choose from
+		logger, text := newLog()
+		inWorld(t, shutdown.Config{Logger: logger}, func(t *testing.T, w *world) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(slowError{})
+			time.AfterFunc(time.Second/2, func() { w.Shutdown(nil) })
+			require.NoError(t, w.Run(ctx))
+		})
+		require.Equal(t, `level=INFO msg="shutdown: started"
+level=INFO msg="shutdown: stopping" reason="Shutdown was called"
 level=INFO msg="shutdown: stopped" took=0s
 `, text.String())
+	}
 }
