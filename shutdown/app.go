@@ -25,13 +25,13 @@ type Config struct {
 	Reserve time.Duration
 	// Signals are those that stop the app: os.Interrupt and SIGTERM by default. None if empty and not nil.
 	Signals []os.Signal
-	// Logger is told when the app has started, begins to stop and has stopped, and what is stuck at once:
+	// Logger is told when the app has started, begins to stop and has stopped, and at once what has failed or is stuck:
 	// slog.Default by default.
 	Logger *slog.Logger
 	// Hooks observe the app, as those given to [App.Observe] do; nil for none.
 	Hooks *Hooks
 
-	// SignalSource delivers the signals instead of the operating system, in tests.
+	// SignalSource delivers the signals instead of the operating system, in tests. It must not be closed.
 	SignalSource <-chan os.Signal
 	// Exit ends the process at the third signal: os.Exit by default. If it returns, Run returns too.
 	Exit func(int)
@@ -107,6 +107,7 @@ func New(c Config) (*App, error) {
 // Add adds components; their order does not matter. What is wrong with them is said by Run. Add panics once Run has
 // been called.
 func (a *App) Add(c ...Component) {
+	a.mustBeMade()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.called {
@@ -123,6 +124,9 @@ func (a *App) Add(c ...Component) {
 // started nothing, if the components make no sense together. It returns within Config.Timeout of being asked to
 // stop. Hooks that it has given up on are the only goroutines that it leaves behind. A second call panics.
 func (a *App) Run(ctx context.Context) error {
+	a.mustBeMade()
+	// What the hooks are given outlives ctx: its end asks for a stop, and must not cut short what it asks for.
+	base := a.Context(context.WithoutCancel(ctx))
 	a.mu.Lock()
 	if a.called {
 		a.mu.Unlock()
@@ -133,6 +137,7 @@ func (a *App) Run(ctx context.Context) error {
 
 	p, err := newPlan(a.components)
 	if err != nil {
+		a.log.Error("shutdown: not started", slog.Any("error", err))
 		return err
 	}
 	a.mu.Lock()
@@ -143,19 +148,26 @@ func (a *App) Run(ctx context.Context) error {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		// What the hooks are given outlives ctx: its end asks for a stop, and must not cut short what it asks for.
-		base := a.Context(context.WithoutCancel(ctx))
 		a.startAll(base, p)
 		<-a.stopping
 		a.stopAll(base, p)
 	}()
 
 	done := ctx.Done()
+	stopping := a.stopping
 	var count signalCount
 	for {
 		select {
+		case <-stopping:
+			stopping = nil
+			a.logStopping()
 		case <-over:
-			return a.Report().failure()
+			if stopping != nil {
+				a.logStopping()
+			}
+			r := a.Report()
+			a.log.Info("shutdown: stopped", slog.Duration("took", r.Took))
+			return r.failure()
 		case <-done:
 			a.stop(context.Cause(ctx).Error(), nil)
 			done = nil
@@ -174,17 +186,30 @@ func (a *App) Run(ctx context.Context) error {
 
 // Shutdown asks the app to stop and returns at once; the first request counts. With a cause that is not nil, Run returns
 // a [*Report] with it. Before Run it makes sure that nothing is started; called by a hook that stops, it does nothing.
-func (a *App) Shutdown(cause error) { a.stop("Shutdown was called", cause) }
+func (a *App) Shutdown(cause error) {
+	a.mustBeMade()
+	a.stop("Shutdown was called", cause)
+}
 
 func (a *App) stop(reason string, cause error) {
 	a.mu.Lock()
-	first := a.reason == ""
-	if first {
+	defer a.mu.Unlock()
+	if !isClosed(a.stopping) {
 		a.reason, a.cause, a.stoppedAt = reason, cause, time.Now()
 		close(a.stopping)
 	}
-	a.mu.Unlock()
-	if first {
-		a.log.Info("shutdown: stopping", slog.String("reason", reason), slog.Any("cause", cause))
+}
+
+func (a *App) logStopping() {
+	told := []any{slog.String("reason", a.reason)}
+	if a.cause != nil {
+		told = append(told, slog.Any("cause", a.cause))
+	}
+	a.log.Info("shutdown: stopping", told...)
+}
+
+func (a *App) mustBeMade() {
+	if a.stopping == nil {
+		panic("shutdown: App not made by New")
 	}
 }

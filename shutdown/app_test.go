@@ -37,7 +37,9 @@ func inWorld(t *testing.T, config shutdown.Config, f func(t *testing.T, w *world
 		w := &world{t: t, began: time.Now(), signals: make(chan os.Signal), exits: make(chan int, 1)}
 		config.SignalSource = w.signals
 		config.Exit = func(code int) { w.exits <- code }
-		config.Logger = slog.New(slog.DiscardHandler)
+		if config.Logger == nil {
+			config.Logger = slog.New(slog.DiscardHandler)
+		}
 		app, err := shutdown.New(config)
 		require.NoError(t, err)
 		w.App = app
@@ -148,6 +150,8 @@ func TestRunRefusesComponentsThatMakeNoSense(t *testing.T) {
 		{[]shutdown.Component{{Name: "a"}, {}}, "shutdown: component 1 has no name"},
 		{[]shutdown.Component{{Name: "a"}, {Name: "a"}}, `shutdown: two components have the name "a"`},
 		{[]shutdown.Component{{Name: "a", Phase: 7}}, `shutdown: "a" has no phase: Phase(7)`},
+		{[]shutdown.Component{{Name: "a", StartTimeout: -1}}, `shutdown: "a" has a StartTimeout of -1ns, but it must not be negative`},
+		{[]shutdown.Component{{Name: "a", StopTimeout: -1}}, `shutdown: "a" has a StopTimeout of -1ns, but it must not be negative`},
 		{[]shutdown.Component{{Name: "a", Needs: []string{"b"}}}, `shutdown: "a" needs "b", which does not exist`},
 		{
 			[]shutdown.Component{{Name: "a", Needs: []string{"b"}}, {Name: "b", Phase: shutdown.Work}},
@@ -276,14 +280,6 @@ func TestRunThatFailsStopsTheApp(t *testing.T) {
 		require.EqualError(t, err, `shutdown: "worker" failed: broken`)
 		require.Equal(t, 1, shutdown.ExitCode(err))
 		w.requireJournal("start db at 0s", "start worker at 0s", "stop worker at 1s", "stop db at 1s")
-	})
-}
-
-func TestAddPanicsOnceRunHasBeenCalledAndSoDoesASecondRun(t *testing.T) {
-	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
-		require.NoError(t, w.run())
-		require.PanicsWithValue(t, "shutdown: Add called after Run", func() { w.Add() })
-		require.PanicsWithValue(t, "shutdown: Run called twice", func() { _ = w.Run(t.Context()) })
 	})
 }
 

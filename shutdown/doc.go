@@ -36,7 +36,8 @@
 //     within half a second is taken for its echo: shells and supervisors tend to deliver one to the process and
 //     its group.
 //   - Run returns nil, or a [*Report] that says what each component did and what is stuck where. [ExitCode] is its
-//     short form. [App.Report] can be asked at any moment, and [Hooks] are told as things happen.
+//     short form. [App.Report] can be asked at any moment; Config.Logger and [Hooks] are told of failures as they happen, so
+//     that main has nothing to print.
 //   - A stuck hook is reported with the stacks of its goroutine and of all that its component has started, whether or not
 //     those which started them live on: they carry the profiler label "shutdown" with its name.
 //   - A service manager that sets NOTIFY_SOCKET, as systemd does for services of Type=notify, is told when the app is
@@ -53,7 +54,8 @@
 // # Panics
 //
 // A panic in a hook is its failure: an error that is a [*PanicError] with the original stack. So is runtime.Goexit. A
-// panic in a handler of [HTTP] is net/http's affair. The caller's mistakes panic: Add after Run, a second Run.
+// panic in a handler of [HTTP] is net/http's affair. The caller's mistakes panic: Add after Run, a second Run, an App that
+// [New] has not made.
 //
 // # Cost
 //

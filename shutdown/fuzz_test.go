@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -222,6 +223,7 @@ func tryApp(t *testing.T, w *world, d *dice, total time.Duration) {
 	defer close(never)
 	close(over)
 	r := w.Report()
+	synctest.Wait() // a process that has exited would have told observers of a step a moment after it is in the report, or not at all
 	told.requireSteps(t, r)
 	if r.Forced != nil {
 		require.Equal(t, shutdown.ExitCode(err), <-w.exits)

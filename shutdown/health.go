@@ -19,7 +19,7 @@ func (a *App) Readyz() http.Handler {
 		switch {
 		case !a.up:
 			return "starting"
-		case a.reason != "" && time.Since(a.stoppedAt) >= a.config.ReadinessDelay:
+		case isClosed(a.stopping) && time.Since(a.stoppedAt) >= a.config.ReadinessDelay:
 			return "stopping"
 		}
 		return ""

@@ -63,7 +63,9 @@ func (a *App) call(ctx context.Context, c *component, at Phase, name string, f f
 			if outcome != nil {
 				err = outcome(err)
 			}
-			a.end(h, func(s *Step) { s.Err = err })
+			if a.end(h, func(s *Step) { s.Err = err }) && err != nil {
+				a.log.Error("shutdown: failed", slog.String("component", c.Name), slog.String("hook", name), slog.Any("error", err))
+			}
 			if ended != nil {
 				ended(err)
 			}

@@ -13,11 +13,12 @@ import (
 
 // IdleGrace is how long a drain of [HTTP] leaves an idle connection open for one more request. It begins again when a
 // request comes over any connection, because its client or proxy may choose this one for the next, and when the machine is
-// too busy to keep to it; but a connection that has been idle in a drain for a second is closed.
+// too busy to keep to it; but a connection that has been idle in a drain for a second is closed. That second grows by what
+// the drain itself is late.
 const IdleGrace = 50 * time.Millisecond
 
 const (
-	// idleMax is how long IdleGrace can become.
+	// idleMax is how long IdleGrace can become, while the drain wakes in time.
 	idleMax = time.Second
 	// graceTick is how often a drain that waits for the end of an IdleGrace looks whether it wakes in time, and graceLate how
 	// late it may be. If later, others have not run either, and may be about to send.
@@ -176,15 +177,16 @@ func (h *httpServer) announce(context.Context) error {
 // the requests are cancelled, and they have a second to notice.
 func (h *httpServer) stop(ctx context.Context) error {
 	defer close(h.listener.drained)
-	began := time.Now()
+	d := drain{began: time.Now(), idleMax: idleMax}
 	h.draining.Store(true)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	expired := ctx.Done()
-	for told := (time.Time{}); ; {
-		left, open, next := h.sweep(began, told, expired == nil)
-		if open == 0 && told.IsZero() {
-			told = time.Now()
+	for {
+		d.now, d.graced = time.Now(), time.Unix(0, h.graced.Load())
+		left, open, next := h.sweep(d)
+		if open == 0 && d.told.IsZero() {
+			d.told = d.now
 			next = 0
 			ended, cancel := context.WithCancel(ctx)
 			cancel()
@@ -197,19 +199,20 @@ func (h *httpServer) stop(ctx context.Context) error {
 		if next < noWait {
 			next = min(next, graceTick)
 		}
-		wake := time.Now().Add(next)
-		timer.Reset(next)
+		wake := d.now.Add(next)
+		timer.Reset(time.Until(wake))
 		select {
 		case <-h.changed:
 		case <-timer.C:
 		case <-expired:
-			expired = nil
+			expired, d.expired = nil, true
 			if h.serving() {
 				h.cut.Store(true)
 			}
 		}
-		if time.Since(wake) > graceLate {
+		if late := time.Since(wake); late > graceLate {
 			h.grace()
+			d.idleMax += late
 		}
 	}
 	if h.cut.Load() {
@@ -235,16 +238,23 @@ func (h *httpServer) serving() bool {
 	return false
 }
 
+// drain is what decides how long connections may wait for a request.
+type drain struct {
+	now, began time.Time
+	told       time.Time     // when HTTP/2 connections were told to go away, zero if they have not been
+	graced     time.Time     // when IdleGrace began again, for all of them
+	idleMax    time.Duration // with the time added by which the drain has been late
+	expired    bool
+}
+
 // sweep ends the wait of connections whose time is up. It returns how many connections are left, how many of them are open to
 // another request in HTTP/1, and when the time of the next is up.
-func (h *httpServer) sweep(began, told time.Time, expired bool) (left, open int, next time.Duration) {
-	now := time.Now()
+func (h *httpServer) sweep(d drain) (left, open int, next time.Duration) {
 	next = noWait
-	graced := time.Unix(0, h.graced.Load())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c := range h.conns {
-		wait, again := c.expire(now, began, told, graced, expired)
+		wait, again := c.expire(d)
 		next = min(next, wait)
 		if again {
 			open++

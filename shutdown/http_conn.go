@@ -111,10 +111,7 @@ func (c *conn) serving() bool {
 
 // expire sees to it that the connection is read from a last time, if it has waited for a request for long enough. Otherwise
 // it returns how much time that has left. It reports whether the connection may receive another request in HTTP/1.
-//
-// began is when the drain did, told when HTTP/2 connections were told to go away, zero if they have not been, and graced when
-// IdleGrace began again, for all of them.
-func (c *conn) expire(now, began, told, graced time.Time, expired bool) (left time.Duration, open bool) {
+func (c *conn) expire(d drain) (left time.Duration, open bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	left = noWait
@@ -123,24 +120,24 @@ func (c *conn) expire(now, began, told, graced time.Time, expired bool) (left ti
 		return left, false
 	case c.state == busy:
 		return left, c.keepAlive.Load() && !c.streams
-	case c.streams && told.IsZero():
+	case c.streams && d.told.IsZero():
 		return left, false
 	case c.lastCall: // the reader is about to see
 		return left, !c.streams
 	}
-	from := began
+	from := d.began
 	if c.streams {
-		from = told
+		from = d.told
 	}
 	from = later(from, c.since)
 	end := from.Add(IdleGrace)
 	if c.state == arriving && !c.streams {
 		end = later(end, c.since.Add(partGrace))
-	} else if graced.After(from) {
-		end = earlier(graced.Add(IdleGrace), from.Add(idleMax))
+	} else if d.graced.After(from) {
+		end = earlier(d.graced.Add(IdleGrace), from.Add(d.idleMax))
 	}
-	if end.After(now) && !expired {
-		return end.Sub(now), !c.streams
+	if end.After(d.now) && !d.expired {
+		return end.Sub(d.now), !c.streams
 	}
 	c.lastCall = true
 	c.Conn.SetReadDeadline(past) //nolint:errcheck // fails if the connection is closed, and that is as well

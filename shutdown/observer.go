@@ -18,6 +18,7 @@ type Hooks struct {
 
 // Observe adds observers. Those of Config.Hooks come first. It panics once Run has been called.
 func (a *App) Observe(h *Hooks) {
+	a.mustBeMade()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.called {

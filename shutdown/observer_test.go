@@ -69,6 +69,23 @@ func TestHooksAreToldOfTrackedWorkThatIsStuck(t *testing.T) {
 	})
 }
 
+func TestHookHasItsMomentEvenIfAnObserverHasUsedUpTheTime(t *testing.T) {
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		w.Observe(&shutdown.Hooks{PhaseBegan: func(p shutdown.PhaseInfo) {
+			if p.Phase == shutdown.Resources {
+				time.Sleep(time.Minute)
+			}
+		}})
+		w.Add(shutdown.Component{Name: "db", Stop: func(ctx context.Context) error {
+			<-ctx.Done()
+			w.note("out of time")
+			return nil
+		}})
+		require.NoError(t, w.run())
+		w.requireJournal("out of time at 1m1.05s")
+	})
+}
+
 func TestHooksOfTheConfigComeFirst(t *testing.T) {
 	var order []string
 	record := func(name string) *shutdown.Hooks {

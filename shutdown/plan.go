@@ -58,6 +58,10 @@ func newPlan(components []Component) (*plan, error) {
 			return nil, fmt.Errorf("shutdown: two components have the name %q", c.Name)
 		case c.Phase < Announce || c.Phase > Telemetry:
 			return nil, fmt.Errorf("shutdown: %q has no phase: %v", c.Name, c.Phase)
+		case c.StartTimeout < 0:
+			return nil, fmt.Errorf("shutdown: %q has a StartTimeout of %v, but it must not be negative", c.Name, c.StartTimeout)
+		case c.StopTimeout < 0:
+			return nil, fmt.Errorf("shutdown: %q has a StopTimeout of %v, but it must not be negative", c.Name, c.StopTimeout)
 		}
 		byName[c.Name] = all[i]
 	}

@@ -132,6 +132,14 @@ func TestThirdSignalEndsTheProcessWithTheReport(t *testing.T) {
 	requireNamesTheTrap(t, p.stderr.String())
 }
 
+func TestSignalsHaveTheirDefaultActionAgainWhenRunHasReturned(t *testing.T) {
+	p := command(t, "over").start()
+	p.requireLines("over")
+	p.terminate()
+	p.requireExit(-1)
+	require.Equal(t, syscall.SIGTERM, p.ProcessState.Sys().(syscall.WaitStatus).Signal())
+}
+
 func TestSIGTERMDuringTheStartRollsBack(t *testing.T) {
 	p := command(t, "starting").start()
 	p.requireLines("starting")

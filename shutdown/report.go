@@ -12,7 +12,7 @@ import (
 // Report says what an App does, and how it ended. As an error it is what Run returns when something went wrong; its text has a line for
 // everything that did, with the stacks of what is stuck.
 type Report struct {
-	// Reason is what asked the app to stop, in words; empty if nothing has.
+	// Reason is what asked the app to stop, in words; empty while nothing has.
 	Reason string
 	// Cause is the failure that did: that of a Start or Run, or what Shutdown was given. It is nil if the app was asked
 	// by a signal, by the end of Run's context, or by the return of every Run.
@@ -61,7 +61,7 @@ func (a *App) Report() *Report {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r := &Report{Reason: a.reason, Cause: a.cause, Forced: a.forced, Phases: slices.Clone(a.phases)}
-	if a.reason != "" {
+	if isClosed(a.stopping) {
 		r.Deadline = a.stoppedAt.Add(a.config.Timeout)
 		r.Took = time.Since(a.stoppedAt)
 	}

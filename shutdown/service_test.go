@@ -14,7 +14,10 @@ import (
 const serviceVariable = "GROVE_SHUTDOWN_TEST_SERVICE"
 
 // service is an app in a process of its own, which prints what it does on lines of its standard output.
-type service struct{ *shutdown.App }
+type service struct {
+	*shutdown.App
+	then func() // called when Run has returned, if it is not nil
+}
 
 var services = map[string]func(*service) error{
 	// echo prints its address and echoes what it is sent.
@@ -91,6 +94,15 @@ var services = map[string]func(*service) error{
 		}})
 		return nil
 	},
+	// over goes on for a while when its app has stopped.
+	"over": func(s *service) error {
+		s.Add(shutdown.Component{Name: "job", Run: func(context.Context) error { return nil }})
+		s.then = func() {
+			fmt.Println("over")
+			passes(context.Background(), 10*time.Second)
+		}
+		return nil
+	},
 	// broken panics.
 	"broken": func(s *service) error {
 		s.Add(shutdown.Component{Name: "worker", Phase: shutdown.Work, Run: func(context.Context) error { panic("out of cheese") }})
@@ -122,8 +134,13 @@ func runService(build func(*service) error) error {
 	if err != nil {
 		return err
 	}
-	if err := build(&service{app}); err != nil {
+	s := &service{App: app}
+	if err := build(s); err != nil {
 		return err
 	}
-	return app.Run(context.Background())
+	err = app.Run(context.Background())
+	if s.then != nil {
+		s.then()
+	}
+	return err
 }

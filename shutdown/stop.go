@@ -2,7 +2,6 @@ package shutdown
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -62,9 +61,7 @@ func (a *App) stopAll(ctx context.Context, p *plan) {
 	}
 	a.mu.Lock()
 	a.ended = time.Now()
-	took := a.ended.Sub(a.stoppedAt)
 	a.mu.Unlock()
-	a.log.Info("shutdown: stopped", slog.Duration("took", took))
 }
 
 // delay waits for the end of the drain delay, if there was anything up that could be sent work.

@@ -100,6 +100,47 @@ func TestHTTPTellsIdleHTTP2ConnectionsToGoAway(t *testing.T) {
 	require.Contains(t, received.frames(), goAway)
 }
 
+func TestHTTPKeepsIdleHTTP2ConnectionsAsLongAsOnesInHTTP1MayBeUsed(t *testing.T) {
+	var protocols, only http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	only.SetUnencryptedHTTP2(true)
+	g := newGate()
+	s := serve(t, shutdown.Config{}, &http.Server{
+		Protocols: &protocols,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/wait" {
+				w.(http.Flusher).Flush() // the header, which does not say close
+				g.ServeHTTP(w, r)
+			}
+		}),
+	}, listen(t))
+	transport := &http.Transport{Protocols: &only}
+	defer transport.CloseIdleConnections()
+	var received recorder
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		received.Conn = c
+		return &received, err
+	}
+	_, err := fetch(t.Context(), transport, "http://"+s.addr)
+	require.NoError(t, err)
+	idle, busy := s.dial(t), s.dial(t)
+	busy.send("GET /wait HTTP/1.1", "Host: x", "", "")
+	<-g.came
+	idle.get()
+	idle.answer()
+	s.Shutdown(nil)
+	idle.requireClosed() // after its IdleGrace
+	close(g.pass)
+	require.False(t, busy.answer().Close)
+	require.NoError(t, <-s.over)
+	for !received.over.Load() {
+		runtime.Gosched()
+	}
+	require.Contains(t, received.frames(), goAway)
+}
+
 const goAway byte = 7 // the type of the frame
 
 // recorder keeps what is read from a connection.

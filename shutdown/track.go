@@ -23,6 +23,7 @@ type tracker struct {
 // [ErrStopping], unless ctx is that of a request served by [HTTP] that is still in flight. Track does not wait, and
 // it does not matter whether ctx has ended. If the work is stuck the report tells who called Track.
 func (a *App) Track(ctx context.Context, name string) (done func(), err error) {
+	a.mustBeMade()
 	// The number of the goroutine would lead to the stack where it hangs, but costs a walk over the one it has now.
 	var callers [8]uintptr
 	n := runtime.Callers(2, callers[:])
