@@ -15,6 +15,7 @@ type ticks struct {
 	queue    errand        // of the hopper
 	interval time.Duration // until the next tick
 	last     time.Duration // when the last tick was
+	shown    time.Duration // when the last Snapshot was published
 	demand   int           // how many goroutines ran or wanted to at the last tick
 	silent   bool          // the tick orders nothing
 
@@ -39,7 +40,7 @@ func (p *Probe) begin() *ticks {
 		Probe: p, kernel: k, courier: c, hopper: h,
 		net:      errand{route: &c.route, probe: netProbe, noted: now},
 		queue:    errand{route: &h.route, probe: queueProbe, noted: now},
-		interval: p.cfg.Interval, silent: true, last: now,
+		interval: p.cfg.Interval, silent: true, last: now, shown: now,
 		gathering: make(chan struct{}, 1),
 	}
 	t.mu.Lock()
@@ -75,8 +76,8 @@ func (t *ticks) next() time.Duration {
 	return due - t.now()
 }
 
-// tick notes how late it is and how late the last trips were, publishes how the window looks now, and reports what is
-// wrong with it.
+// tick notes how late it is and how late the last trips were, publishes how the window looks, and reports what is wrong
+// with it.
 func (t *ticks) tick() {
 	now, due := t.now(), time.Duration(t.due.Load())
 	lag, wait := now-due, t.net.see(now)
@@ -84,8 +85,11 @@ func (t *ticks) tick() {
 	lost := t.waited(lag, wait, now-t.last)
 	t.setPace(now, lost > 0)
 
-	s, ours := t.note(now, due, lost)
-	t.publish(s)
+	ours := t.note(now, due, lost)
+	if lost > 0 || now-t.shown >= min(minGap, t.cfg.Window/slots) { // describing costs more than the rest of a tick
+		t.shown = now
+		t.publish(t.describe(now))
+	}
 	if !t.silent {
 		if t.cfg.Queue && t.hopper.ready(t.queue.ordered) && t.queue.order(due) {
 			t.hopper.hop()
@@ -99,12 +103,12 @@ func (t *ticks) tick() {
 		}
 		t.kernel.order(now, age)
 	}
-	t.judge(s, due, max(lag, wait), ours)
+	t.judge(*t.view.Load(), due, max(lag, wait), ours)
 }
 
-// note adds what a tick saw to the record and returns how the window looks, and whether the probe itself has stopped the
-// world since the last tick: then the time that was lost has no cause.
-func (t *ticks) note(now, due, lost time.Duration) (s Snapshot, ours bool) {
+// note adds what a tick saw to the record and returns whether the probe itself has stopped the world since the last tick:
+// then the time that was lost has no cause.
+func (t *ticks) note(now, due, lost time.Duration) (ours bool) {
 	elapsed := now - t.last
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,11 +140,17 @@ func (t *ticks) note(now, due, lost time.Duration) (s Snapshot, ours bool) {
 		}
 	}
 	t.demand, t.last = demand, now
+	return ours
+}
 
-	s = r.advance(now)
-	t.net.include(&s.Net, r)
-	t.queue.include(&s.Queue, r)
-	return s, ours
+// describe describes the window that ends now.
+func (t *ticks) describe(now time.Duration) Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.record.advance(now)
+	t.net.include(&s.Net, &t.record)
+	t.queue.include(&s.Queue, &t.record)
+	return s
 }
 
 // waited is for how much of the time that elapsed since the last tick something was late: this tick, by lag, or the
