@@ -22,17 +22,16 @@ import (
 // generator, keeps to the second one, so that what the server cannot do any more is for want of its own processor and
 // not because its clients compete for it.
 type Process struct {
-	URL   string // as the server tells it
-	Debug string // where it tells about itself, if it says so
+	URL string // as the server tells it
 
 	cmd    *exec.Cmd
 	copied sync.WaitGroup
 }
 
-var announced = regexp.MustCompile(`url=(http://\S+)(?: debug=(http://\S+))?`)
+var announced = regexp.MustCompile(`url=(http://\S+)`)
 
-// Start starts a server with GOMAXPROCS 1 and waits until it writes url=http://…, and perhaps debug=http://…, to its
-// standard error, which it copies to stderr. Without taskset nobody is kept to any processor. The server is killed when ctx ends, and by [Process.Stop].
+// Start starts a server with GOMAXPROCS 1 and waits until it writes url=http://… to its standard error, which it copies to
+// stderr. Without taskset nobody is kept to any processor. The server is killed when ctx ends, and by [Process.Stop].
 func Start(ctx context.Context, stderr io.Writer, command ...string) (*Process, error) {
 	if taskset, err := exec.LookPath("taskset"); err == nil {
 		command = append([]string{taskset, "-c", "0"}, command...)
@@ -60,7 +59,7 @@ func Start(ctx context.Context, stderr io.Writer, command ...string) (*Process, 
 		}
 		io.WriteString(stderr, line) //nolint:errcheck // as below
 		if m := announced.FindStringSubmatch(line); m != nil {
-			p.URL, p.Debug = m[1], m[2]
+			p.URL = m[1]
 		}
 	}
 	p.copied.Go(func() { io.Copy(stderr, lines) }) //nolint:errcheck // it ends with the server
@@ -74,11 +73,12 @@ func (p *Process) Stop() {
 	p.cmd.Wait() //nolint:errcheck // it was killed
 }
 
-// Undisturbed is up to which share of the server's processor others may take without changing what it can do.
+// Undisturbed is up to which share of the server's or the generator's processor others may take without changing what it
+// can do.
 const Undisturbed = 0.08
 
 // Measure is [Run] against the server, undisturbed if that happens within patience: while others keep the machine busy
-// it waits, and when they took more of the server's processor than [Undisturbed] meanwhile it tries again. Of several
+// it waits, and when they took more of a processor than [Undisturbed] meanwhile it tries again. Of several
 // attempts it returns the least disturbed. Result.Intruders tells how much that was.
 func (p *Process) Measure(ctx context.Context, client *http.Client, request Request, c Config, patience time.Duration) (r Result, err error) {
 	r, intruders, err := undisturbed(ctx, p, patience, func() (Result, error) { return Run(ctx, client, request, c) })
@@ -114,8 +114,7 @@ func saturate(ctx context.Context, client *http.Client, request Request, d time.
 	return float64(done.Load()) / d.Seconds(), context.Cause(ctx)
 }
 
-// undisturbed returns what measure found in its least disturbed attempt, and how much of the server's processor others took
-// during that.
+// undisturbed returns what measure found in its least disturbed attempt, and how much of the processors others took during that.
 func undisturbed[R any](ctx context.Context, p *Process, patience time.Duration, measure func() (R, error)) (best R, least float64, err error) {
 	least = math.Inf(1)
 	for began := time.Now(); ; {
@@ -156,12 +155,18 @@ func settle(ctx context.Context, patience time.Duration) error {
 // tick is the unit of the kernel's interface, whatever it counts in inside.
 const tick = 10 * time.Millisecond
 
-// intruders begins to measure which share of the server's processor others take, and returns a function that tells
-// it. It is 0 where the system does not say.
+// intruders begins to measure which share of the server's processor or the generator's others take, and returns a function
+// that tells the larger one. It is 0 where the system does not say.
 func (p *Process) intruders() func() float64 {
-	began, busy, own := time.Now(), busyTicks(0), p.ticks()
+	server, generator := intruders(0, p.cmd.Process.Pid), intruders(1, os.Getpid())
+	return func() float64 { return max(server(), generator()) }
+}
+
+// intruders begins to measure which share of a processor others than a process take, which keeps to it.
+func intruders(processor, pid int) func() float64 {
+	began, busy, own := time.Now(), busyTicks(processor), ticks(pid)
 	return func() float64 {
-		nowBusy, nowOwn := busyTicks(0), p.ticks()
+		nowBusy, nowOwn := busyTicks(processor), ticks(pid)
 		if min(busy, own, nowBusy, nowOwn) < 0 {
 			return 0
 		}
@@ -183,9 +188,9 @@ func busyTicks(processor int) int {
 	return -1
 }
 
-// ticks is for how long the server has computed, -1 if nothing tells.
-func (p *Process) ticks() int {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+// ticks is for how long a process has computed, -1 if nothing tells.
+func ticks(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return -1
 	}

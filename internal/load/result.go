@@ -13,7 +13,8 @@ type outcome int
 
 const (
 	accepted outcome = iota // a status of 2xx
-	refused                 // 503
+	refused                 // 503, by what does the work
+	shed                    // 503 in plain text, as package shed answers: the servers themselves answer in JSON
 	timedOut                // 504
 	failed                  // another status, or no answer
 	expired                 // the client would not wait any longer
@@ -30,11 +31,14 @@ type Result struct {
 	// Accepted counts answers of 2xx, Refused those of 503, TimedOut those of 504, Failed others and broken
 	// connections, Expired requests whose client gave up, Dropped those that were not sent.
 	Accepted, Refused, TimedOut, Failed, Expired, Dropped int
+	// Shed counts those of Refused that package shed has refused.
+	Shed int
 
 	P50, P90, P99, P999, Max time.Duration
 	// Late is how late the generator itself was with a request (P99). Latencies near it are the generator's.
 	Late time.Duration
-	// Intruders is which share of the server's processor others took, if [Process.Measure] has measured it.
+	// Intruders is which share of the server's processor or the generator's others took, whichever was more, if
+	// [Process.Measure] has measured it.
 	Intruders float64
 }
 
@@ -73,12 +77,13 @@ func (t *tally) add(o outcome, late, latency time.Duration) {
 func (t *tally) result(rate float64, d time.Duration) Result {
 	slices.Sort(t.latencies)
 	slices.Sort(t.late)
-	answered := t.counts[accepted] + t.counts[refused] + t.counts[timedOut] + t.counts[failed]
+	allRefused := t.counts[refused] + t.counts[shed]
+	answered := t.counts[accepted] + allRefused + t.counts[timedOut] + t.counts[failed]
 	return Result{
 		Offered:  rate,
 		Achieved: float64(answered) / d.Seconds(),
 		Goodput:  float64(t.good) / d.Seconds(),
-		Accepted: t.counts[accepted], Refused: t.counts[refused], TimedOut: t.counts[timedOut],
+		Accepted: t.counts[accepted], Refused: allRefused, Shed: t.counts[shed], TimedOut: t.counts[timedOut],
 		Failed: t.counts[failed], Expired: t.counts[expired], Dropped: t.dropped,
 		P50: quantile(t.latencies, 0.5), P90: quantile(t.latencies, 0.9), P99: quantile(t.latencies, 0.99),
 		P999: quantile(t.latencies, 0.999), Max: quantile(t.latencies, 1),
