@@ -119,17 +119,20 @@ func (p *Probe) Run(ctx context.Context) error {
 		t.end()
 	}()
 
-	timer := time.NewTimer(t.next())
-	defer timer.Stop()
+	t.next(t.last)
+	ticker := time.NewTicker(t.interval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case err := <-t.courier.failed:
 			return fmt.Errorf("looplag: net probe: %w", err)
-		case <-timer.C:
+		case fired := <-ticker.C:
 			t.tick()
-			timer.Reset(t.next())
+			if t.next(fired.Sub(t.base)) {
+				ticker.Reset(t.interval)
+			}
 		}
 	}
 }

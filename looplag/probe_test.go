@@ -198,7 +198,7 @@ func TestOverdueIsTheAgeOfTheByteUnderWay(t *testing.T) {
 func TestOverdueGrowsWhileTheProbeIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
-		next, tick, end := probe.Ticks()
+		next, tick, end := probe.Ticks(false)
 		require.Equal(t, 10*ms, next())
 		time.Sleep(10 * ms)
 		require.Zero(t, probe.Overdue())
@@ -218,7 +218,7 @@ func TestOverdueGrowsWhileTheProbeIsStuck(t *testing.T) {
 func TestAStallIsBackFilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
-		next, tick, end := probe.Ticks()
+		next, tick, end := probe.Ticks(false)
 		defer end()
 		next()
 		time.Sleep(10*ms + 1000*ms)
@@ -252,7 +252,7 @@ func TestAByteHeldBackByALateTickIsAsLateAsTheTick(t *testing.T) {
 func TestAByteThatCouldNotBeSentYetIsAsLateAsItsTick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
-		next, tick, end := probe.Ticks() // and nobody who sends
+		next, tick, end := probe.Ticks(false) // and nobody who sends
 		defer end()
 		next()
 		time.Sleep(10 * ms)

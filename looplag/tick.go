@@ -14,6 +14,7 @@ type ticks struct {
 	net      errand        // of the courier
 	queue    errand        // of the hopper
 	interval time.Duration // until the next tick
+	period   time.Duration // of the ticker
 	last     time.Duration // when the last tick was
 	shown    time.Duration // when the last Snapshot was published
 	demand   int           // how many goroutines ran or wanted to at the last tick
@@ -68,12 +69,16 @@ func (t *ticks) end() {
 
 func (t *ticks) publish(s Snapshot) { t.view.Store(&s) }
 
-// next returns how long to wait for the next tick. It is due an interval after the last one began, so that whatever
-// holds up this goroutine in between makes it late.
-func (t *ticks) next() time.Duration {
-	due := t.last + t.interval
+// next says when the next tick is due, the last one having fired at fired, and whether the ticker is to be reset for that.
+// As long as ticks are in time it is not: that costs the runtime a wake-up. Otherwise the next one is due an interval
+// after the last one began, so that whatever holds up this goroutine before the reset makes it late.
+func (t *ticks) next(fired time.Duration) (reset bool) {
+	due := fired + t.interval
+	if t.interval != t.period || due <= t.now() {
+		due, t.period, reset = t.last+t.interval, t.interval, true
+	}
 	t.due.Store(int64(due))
-	return due - t.now()
+	return reset
 }
 
 // tick notes how late it is and how late the last trips were, publishes how the window looks, and reports what is wrong
