@@ -74,25 +74,67 @@ func (p *Process) Stop() {
 }
 
 // Undisturbed is up to which share of the server's or the generator's processor others may take without changing what it
-// can do.
-const Undisturbed = 0.08
+// can do, and Steady by which share a machine that shares its processors with other machines may become slower or faster.
+const (
+	Undisturbed = 0.08
+	Steady      = 0.15
+)
 
-// Measure is [Run] against the server, undisturbed if that happens within patience: while others keep the machine busy
-// it waits, and when they took more of a processor than [Undisturbed] meanwhile it tries again. Of several
-// attempts it returns the least disturbed. Result.Intruders tells how much that was.
-func (p *Process) Measure(ctx context.Context, client *http.Client, request Request, c Config, patience time.Duration) (r Result, err error) {
-	r, intruders, err := undisturbed(ctx, p, patience, func() (Result, error) { return Run(ctx, client, request, c) })
-	r.Intruders = intruders
-	return r, err
+// A Relative is a load relative to what a server can do.
+type Relative struct {
+	// Share of what Reference does, a process of the same server that refuses nothing, when 16 clients always wait for
+	// an answer each. That is measured for a second before the load and for another one after it.
+	Share     float64
+	Reference *Process
+	Requests  func(*Process) Request
+	// Config is the step; its Rate is set.
+	Config Config
 }
 
-// Saturation returns how many requests a second the server accepts when 16 clients always wait for an answer each, over
-// d, undisturbed as [Process.Measure] is.
-func (p *Process) Saturation(ctx context.Context, client *http.Client, request Request, d, patience time.Duration) (float64, error) {
-	rate, _, err := undisturbed(ctx, p, patience, func() (float64, error) { return saturate(ctx, client, request, d) })
-	return rate, err
+// Measure is [Run] with a relative load, undisturbed if that happens within patience: while others keep the machine busy it
+// waits, and when they took more than [Undisturbed] meanwhile, or the machine was not [Steady], it tries again. Of several
+// attempts it returns the least disturbed. Result.Capacity is what the server could do, and Result.Intruders and
+// Result.Drift tell how far that is true.
+func (p *Process) Measure(ctx context.Context, client *http.Client, load Relative, patience time.Duration) (best Result, err error) {
+	capacity := func() (float64, error) { return saturate(ctx, client, load.Requests(load.Reference), time.Second) }
+	least := math.Inf(1)
+	for began := time.Now(); ; {
+		if err := settle(ctx, patience-time.Since(began)); err != nil {
+			return best, err
+		}
+		before, err := capacity()
+		if err != nil {
+			return best, err
+		}
+		load.Config.Rate = load.Share * before
+		intruders := p.intruders()
+		r, err := Run(ctx, client, load.Requests(p), load.Config)
+		if err != nil {
+			return best, err
+		}
+		r.Intruders = intruders()
+		if err := settle(ctx, 2*time.Second); err != nil { // what is left of an overload
+			return best, err
+		}
+		after, err := capacity()
+		if err != nil {
+			return best, err
+		}
+		r.Capacity, r.Drift = (before+after)/2, (after-before)/(after+before)*2
+		disturbance := max(r.Intruders/Undisturbed, math.Abs(r.Drift)/Steady)
+		if disturbance < least {
+			best, least = r, disturbance
+		}
+		if least <= 1 || time.Since(began) > patience {
+			return best, nil
+		}
+	}
 }
 
+// Fair reports whether nothing that is known of has disturbed the step.
+func (r Result) Fair() bool { return r.Intruders <= Undisturbed && math.Abs(r.Drift) <= Steady }
+
+// saturate returns how many requests a second are accepted when 16 clients always wait for an answer each, over d.
 func saturate(ctx context.Context, client *http.Client, request Request, d time.Duration) (float64, error) {
 	var next, done atomic.Int64
 	var clients sync.WaitGroup
@@ -112,27 +154,6 @@ func saturate(ctx context.Context, client *http.Client, request Request, d time.
 		return 0, errors.New("load: nothing is accepted")
 	}
 	return float64(done.Load()) / d.Seconds(), context.Cause(ctx)
-}
-
-// undisturbed returns what measure found in its least disturbed attempt, and how much of the processors others took during that.
-func undisturbed[R any](ctx context.Context, p *Process, patience time.Duration, measure func() (R, error)) (best R, least float64, err error) {
-	least = math.Inf(1)
-	for began := time.Now(); ; {
-		if err := settle(ctx, patience-time.Since(began)); err != nil {
-			return best, 0, err
-		}
-		intruders := p.intruders()
-		r, err := measure()
-		if err != nil {
-			return best, 0, err
-		}
-		if share := intruders(); share < least {
-			best, least = r, share
-		}
-		if least <= Undisturbed || time.Since(began) > patience {
-			return best, least, nil
-		}
-	}
 }
 
 // settle waits until the first two processors are nearly idle, but no longer than patience.

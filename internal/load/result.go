@@ -37,9 +37,11 @@ type Result struct {
 	P50, P90, P99, P999, Max time.Duration
 	// Late is how late the generator itself was with a request (P99). Latencies near it are the generator's.
 	Late time.Duration
-	// Intruders is which share of the server's processor or the generator's others took, whichever was more, if
-	// [Process.Measure] has measured it.
-	Intruders float64
+
+	// What [Process.Measure] adds: Capacity is how many requests a second the server could do, Intruders which share of its
+	// processor or of the generator's others took, whichever was more, and Drift by which share Capacity has grown
+	// meanwhile.
+	Capacity, Intruders, Drift float64
 }
 
 // A tally counts outcomes.
@@ -108,14 +110,14 @@ type Row struct {
 // Table writes results as a table of Markdown, under title and a line of column names. Latencies are in milliseconds.
 func Table(w io.Writer, title string, rows []Row) error {
 	_, err := fmt.Fprintf(w, "| %s | offered/s | achieved/s | goodput/s | 503 | 504 | failed | gave up | dropped "+
-		"| p50 | p90 | p99 | p99.9 | max | late p99 | intruders |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n", title)
+		"| p50 | p90 | p99 | p99.9 | max | late p99 | capacity/s | intruders | drift |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n", title)
 	for _, r := range rows {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(w, "| %s | %.0f | %.0f | %.0f | %d | %d | %d | %d | %d | %s | %s | %s | %s | %s | %s | %.0f %% |\n",
+		_, err = fmt.Fprintf(w, "| %s | %.0f | %.0f | %.0f | %d | %d | %d | %d | %d | %s | %s | %s | %s | %s | %s | %.0f | %.0f %% | %+.0f %% |\n",
 			r.Name, r.Offered, r.Achieved, r.Goodput, r.Refused, r.TimedOut, r.Failed, r.Expired, r.Dropped,
-			ms(r.P50), ms(r.P90), ms(r.P99), ms(r.P999), ms(r.Max), ms(r.Late), r.Intruders*100)
+			ms(r.P50), ms(r.P90), ms(r.P99), ms(r.P999), ms(r.Max), ms(r.Late), r.Capacity, r.Intruders*100, r.Drift*100)
 	}
 	return err
 }

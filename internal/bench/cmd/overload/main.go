@@ -3,9 +3,9 @@
 //
 //	go run ./internal/bench/cmd/overload [-loads 50,100] [-step 2s] [-keep results.json] [-svg docs/overload.svg] >table.md
 //
-// The server has one processor and the load generator, which is in open loop, another. Searches are for three words
-// each, so that hardly any is in the cache. Loads are percentages of the rate at which the server, kept busy by 16 clients,
-// answers; an answer within 100 ms is good.
+// The server has one processor and the load generator, which is in open loop, another. Searches are many, so
+// that hardly any is in the cache, and find something. Loads are percentages of the rate at which the server, kept busy by 16 clients,
+// answers before and after each measurement; an answer within 100 ms is good.
 package main
 
 import (
@@ -70,14 +70,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := x.read(*kept); err != nil {
 		return err
 	}
-	if x.Saturation == 0 {
-		if err := x.saturate(ctx); err != nil {
-			return err
-		}
-	}
-	if _, err := fmt.Fprintf(stderr, "saturation: %.0f/s\n", x.Saturation); err != nil {
-		return err
-	}
 	if err := x.offer(ctx, percentages); err != nil {
 		return err
 	}
@@ -104,10 +96,7 @@ type point struct {
 }
 
 // record is what is kept from run to run.
-type record struct {
-	Saturation float64 // requests per second
-	Points     []*point
-}
+type record struct{ Points []*point }
 
 // find returns the point of a mode and a load, which it makes if there is none.
 func (r *record) find(m mode, percent float64) *point {
@@ -116,7 +105,7 @@ func (r *record) find(m mode, percent float64) *point {
 			return p
 		}
 	}
-	p := &point{Mode: m.name, Percent: percent, Result: load.Result{Intruders: 1}}
+	p := &point{Mode: m.name, Percent: percent}
 	r.Points = append(r.Points, p)
 	return p
 }
@@ -156,14 +145,6 @@ type experiment struct {
 // objective is within which time an answer is good.
 const objective = 100 * time.Millisecond
 
-// saturate finds the unit of loads.
-func (x *experiment) saturate(ctx context.Context) error {
-	return x.withServer(ctx, modes[0], func(server *load.Process, client *http.Client) (err error) {
-		x.Saturation, err = server.Saturation(ctx, client, searches(server), 3*time.Second, x.patience)
-		return err
-	})
-}
-
 // offer measures loads, each in all modes one after the other.
 func (x *experiment) offer(ctx context.Context, percentages []float64) error {
 	return x.withServer(ctx, modes[0], func(without *load.Process, client *http.Client) error {
@@ -171,10 +152,10 @@ func (x *experiment) offer(ctx context.Context, percentages []float64) error {
 			for _, percent := range percentages {
 				for i, server := range []*load.Process{without, with} {
 					p := x.find(modes[i], percent)
-					if p.Intruders <= load.Undisturbed {
+					if p.Capacity > 0 && p.Fair() {
 						continue
 					}
-					if err := x.measure(ctx, server, client, p); err != nil {
+					if err := x.measure(ctx, server, without, client, p); err != nil {
 						return err
 					}
 					if err := x.keep(x.kept); err != nil {
@@ -188,33 +169,34 @@ func (x *experiment) offer(ctx context.Context, percentages []float64) error {
 }
 
 // measure measures p, unless what is known of it was less disturbed.
-func (x *experiment) measure(ctx context.Context, server *load.Process, client *http.Client, p *point) error {
-	r, err := server.Measure(ctx, client, searches(server), load.Config{
-		Rate: x.Saturation * p.Percent / 100, WarmUp: time.Second, Duration: x.step, SLO: objective, Seed: uint64(p.Percent),
+func (x *experiment) measure(ctx context.Context, server, reference *load.Process, client *http.Client, p *point) error {
+	r, err := server.Measure(ctx, client, load.Relative{
+		Share: p.Percent / 100, Reference: reference, Requests: searches,
+		Config: load.Config{WarmUp: time.Second, Duration: x.step, SLO: objective, Seed: uint64(p.Percent)},
 	}, x.patience)
 	if err != nil {
 		return err
 	}
-	if r.Intruders < p.Intruders {
+	if p.Capacity == 0 || r.Fair() || r.Intruders < p.Intruders {
 		p.Result = r
 	}
-	_, err = fmt.Fprintf(x.stderr, "%s, %.0f %%: goodput %.2f, p99 %v, refused %d, %d by the shedder, others took %.0f %%\n",
-		p.Mode, p.Percent, r.Goodput/x.Saturation, r.P99, r.Refused, r.Shed, 100*r.Intruders)
+	_, err = fmt.Fprintf(x.stderr, "%s, %.0f %% of %.0f/s: goodput %.2f, p99 %v, refused %d, %d by the shedder, others took %.0f %%, drift %.0f %%\n",
+		p.Mode, p.Percent, r.Capacity, r.Goodput/r.Capacity, r.P99, r.Refused, r.Shed, 100*r.Intruders, 100*r.Drift)
 	return err
 }
 
 // table writes what came of each load.
 func (x *experiment) table(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "Loads and goodput are shares of %.0f searches a second.\n\n"+
-		"| load | shedding | goodput | accepted | refused | by the shedder | given up | p50 | p99 | p99.9 | sent late, p99 | others took |\n"+
-		"|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n", x.Saturation)
+	_, err := fmt.Fprint(w, "Loads and goodput are shares of what the server could do at the time, capacity.\n\n"+
+		"| load | capacity | shedding | goodput | accepted | refused | by the shedder | given up | p50 | p99 | p99.9 | sent late, p99 | others took | drift |\n"+
+		"|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, p := range x.Points {
 		lost := p.TimedOut + p.Failed + p.Expired + p.Dropped
 		of := func(n int) string { return inPercent(float64(n) / float64(max(1, p.Accepted+p.Refused+lost))) }
 		if err == nil {
-			_, err = fmt.Fprintf(w, "| %.0f %% | %s | %.2f | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", p.Percent,
-				strings.TrimSuffix(p.Mode, " shedding"), p.Goodput/x.Saturation, of(p.Accepted), of(p.Refused), of(p.Shed), of(lost),
-				millis(p.P50), millis(p.P99), millis(p.P999), millis(p.Late), inPercent(p.Intruders))
+			_, err = fmt.Fprintf(w, "| %.0f %% | %.0f/s | %s | %.2f | %s | %s | %s | %s | %s | %s | %s | %s | %s | %+.0f %% |\n", p.Percent, p.Capacity,
+				strings.TrimSuffix(p.Mode, " shedding"), p.Goodput/p.Capacity, of(p.Accepted), of(p.Refused), of(p.Shed), of(lost),
+				millis(p.P50), millis(p.P99), millis(p.P999), millis(p.Late), inPercent(p.Intruders), 100*p.Drift)
 		}
 	}
 	return err
@@ -236,16 +218,23 @@ func (x *experiment) withServer(ctx context.Context, m mode, f func(*load.Proces
 	return f(server, client)
 }
 
-// words occur in the names of many characters, so that searches find something.
-var words = strings.Fields(`latin small capital letter greek cyrillic arabic hebrew with above below sign symbol digit arrow
-	right left double black white circled syllable form mark`)
+// names are words that many characters have in their names together, so that searches find something.
+var names = [][]string{
+	{"latin", "small", "letter", "with"}, {"latin", "capital", "letter", "with"}, {"cyrillic", "small", "letter", "with"},
+	{"greek", "capital", "letter", "and"}, {"arabic", "letter", "with", "above"}, {"mathematical", "bold", "small", "italic"},
+	{"ethiopic", "syllable"}, {"cuneiform", "sign", "times"}, {"right", "arrow", "with", "heavy"},
+}
 
-// searches asks for three words and a random number of results.
+// searches asks for what occurs in names, in a random order, some of it twice, and for a random number of results.
 func searches(server *load.Process) load.Request {
 	return func(ctx context.Context, _ int) (*http.Request, error) {
-		word := func() string { return words[rand.IntN(len(words))] }
-		q := word() + " " + word() + " " + word()
-		u := fmt.Sprintf("%s/search?q=%s&limit=%d", server.URL, url.QueryEscape(q), 1+rand.IntN(100))
+		name := names[rand.IntN(len(names))]
+		var q []string
+		for _, i := range rand.Perm(len(name))[:min(len(name), 3)] {
+			q = append(q, name[i])
+		}
+		q = append(q, q[rand.IntN(len(q))], q[rand.IntN(len(q))])
+		u := fmt.Sprintf("%s/search?q=%s&limit=%d", server.URL, url.QueryEscape(strings.Join(q, " ")), 1+rand.IntN(100))
 		return http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	}
 }
