@@ -2,6 +2,7 @@ package looplag_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/metrics"
 	"slices"
@@ -94,14 +95,18 @@ func BenchmarkMetricsRead(b *testing.B) {
 
 // BenchmarkTick is a tick without its timer and its byte.
 func BenchmarkTick(b *testing.B) {
-	next, tick, end := looplag.New(looplag.Config{}).Ticks()
-	defer end()
-	next()
-	tick() // orders a byte, which nobody sends
-	b.ReportAllocs()
-	for b.Loop() {
-		next()
-		tick()
+	for _, describes := range []bool{false, true} {
+		b.Run(fmt.Sprintf("describes=%v", describes), func(b *testing.B) {
+			next, tick, end := looplag.New(looplag.Config{}).Ticks(describes)
+			defer end()
+			next()
+			tick() // orders a byte, which nobody sends
+			b.ReportAllocs()
+			for b.Loop() {
+				next()
+				tick()
+			}
+		})
 	}
 }
 

@@ -222,6 +222,33 @@ func TestTheProbesOwnPausesCountNeitherAsPausesNorAsLag(t *testing.T) {
 	})
 }
 
+func TestWhatIsLateWhileEvidenceIsGatheredHasNoCauseAndBreaksNoRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := newPipe()
+		pipe.hold.set(time.Hour)
+		probe := runDeaf(t, looplag.Config{IdleInterval: 10 * ms}, pipe)
+		var got breaches
+		probe.OnBreach(looplag.Rule{Lag: time.Hour, Stall: 20 * ms}, got.add)
+		for range 30 {
+			sleep(5 * ms)
+			probe.Pause()
+			sleep(5 * ms)
+		}
+		s := probe.Snapshot()
+		require.Greater(t, s.Net.Max, 200*ms)
+		require.Equal(t, looplag.CauseNone, s.Cause)
+		require.Empty(t, got.take())
+		sleep(300 * ms)
+		require.NotEqual(t, looplag.CauseNone, probe.Snapshot().Cause)
+		require.Len(t, got.take(), 1)
+	})
+}
+
+func TestATurnThatEndedMeanwhileHasNoStack(t *testing.T) {
+	b := looplag.New(looplag.Config{Root: fstest.MapFS{}}).GatherTooLate()
+	require.Equal(t, looplag.Breach{}, b)
+}
+
 func TestCooldownIsBetweenTwoReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := newPipe()

@@ -45,7 +45,12 @@ var causeNames = [causes]string{
 }
 
 // String returns the name of the cause as metrics write it, such as "gc_stw", and "none" for CauseNone.
-func (c Cause) String() string { return causeNames[c] }
+func (c Cause) String() string {
+	if c >= causes {
+		return fmt.Sprintf("cause(%d)", uint8(c))
+	}
+	return causeNames[c]
+}
 
 // MarshalText returns [Cause.String].
 func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }

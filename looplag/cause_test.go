@@ -29,6 +29,7 @@ func TestCauseHasAName(t *testing.T) {
 		require.NoError(t, read.UnmarshalText([]byte(want)))
 		require.Equal(t, cause, read)
 	}
+	require.Equal(t, "cause(8)", (looplag.CauseUnknown + 1).String())
 	require.EqualError(t, new(looplag.Cause).UnmarshalText([]byte("ghosts")), `looplag: no cause "ghosts"`)
 	text, err := json.Marshal(looplag.Snapshot{Cause: looplag.CauseOSDelay})
 	require.NoError(t, err)

@@ -80,8 +80,8 @@
 //
 // # Panics
 //
-// New, Watch and OnBreach panic if what they are given is out of bounds, Run if the probe runs already, Begin within a turn
-// and End outside of one. A panic of Config.Pipe, of its ends, or of a function given to OnBreach is not recovered.
+// New, Watch and OnBreach panic if what they are given is out of bounds, Run if the probe runs already, Run and Snapshot if
+// New has not made the probe, Begin within a turn and End outside of one. A panic of Config.Pipe, of its ends, or of a function given to OnBreach is not recovered.
 //
 // # Cost
 //

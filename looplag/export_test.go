@@ -17,9 +17,19 @@ func (p *Probe) Notes() (timer func(from, due, fired time.Duration), arrival fun
 
 func (p *Probe) ForgetMetrics() { p.record.meter = meter{}; p.record.restart(0) }
 
-func (p *Probe) Ticks() (next func() time.Duration, tick, end func()) {
+// Ticks returns what ticks do, tick describing the window each time or as it does while nothing is late.
+func (p *Probe) Ticks(always bool) (next func() time.Duration, tick, end func()) {
 	t := p.begin()
-	return t.next, t.tick, t.end
+	next = func() time.Duration {
+		t.next(time.Duration(t.due.Load()))
+		return time.Duration(t.due.Load()) - t.now()
+	}
+	return next, func() {
+		if always {
+			t.shown = t.last - time.Hour
+		}
+		t.tick()
+	}, t.end
 }
 
 func Settle(l [causes]time.Duration, outside time.Duration, os OS, throttled time.Duration) [causes]time.Duration {
@@ -32,6 +42,24 @@ func (p *Probe) Gather(rule Rule) func() {
 	l := p.Watch("hub", time.Hour)
 	l.Begin()
 	return func() { t.gather(new(Breach), rule, l, l.began.Load()) }
+}
+
+// GatherTooLate returns a report of a turn that ends before its evidence is gathered.
+func (p *Probe) GatherTooLate() (b Breach) {
+	t := p.begin()
+	defer t.end()
+	l := p.Watch("hub", time.Hour)
+	l.Begin()
+	turn := l.began.Load()
+	l.End()
+	t.gather(&b, Rule{}, l, turn)
+	return b
+}
+
+// Pause stops the world as evidence that is gathered does.
+func (p *Probe) Pause() {
+	p.ignorePauses(true)
+	p.ignorePauses(false)
 }
 
 // Split returns what of a loss that began at from and ended at until was before at, and the rest.

@@ -76,6 +76,12 @@ func atLeast(field string, value, bound time.Duration) {
 	}
 }
 
+func (p *Probe) mustBeMade() {
+	if p.cfg.Pipe == nil {
+		panic("looplag: a Probe that New has not made")
+	}
+}
+
 // now is the time on the probe's clock.
 func (p *Probe) now() time.Duration { return time.Since(p.base) }
 
@@ -83,6 +89,7 @@ func (p *Probe) now() time.Duration { return time.Since(p.base) }
 // made or broke. It blocks meanwhile, has three more goroutines (five with Config.Queue) and the pipe, and leaves neither behind. A Probe that does
 // not run any more can be run again; a second Run beside the first panics.
 func (p *Probe) Run(ctx context.Context) error {
+	p.mustBeMade()
 	if !p.active.CompareAndSwap(false, true) {
 		panic("looplag: Run called while the probe runs")
 	}
@@ -112,24 +119,27 @@ func (p *Probe) Run(ctx context.Context) error {
 		t.end()
 	}()
 
-	timer := time.NewTimer(t.next())
-	defer timer.Stop()
+	t.next(t.last)
+	ticker := time.NewTicker(t.interval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case err := <-t.courier.failed:
 			return fmt.Errorf("looplag: net probe: %w", err)
-		case <-timer.C:
+		case fired := <-ticker.C:
 			t.tick()
-			timer.Reset(t.next())
+			if t.next(fired.Sub(t.base)) {
+				ticker.Reset(t.interval)
+			}
 		}
 	}
 }
 
-// Snapshot returns what is known about the last window: while Run runs, what the last tick saw, at most an interval
-// ago, without taking a lock; otherwise what the runtime tells by itself, Timer, Net, Queue, CPU, Pressure and OS not being measured. It
-// does not block and allocates nothing; BenchmarkSnapshot has its cost.
+// Snapshot returns what is known about the last window: while Run runs, what a tick saw, at most an interval or 10 ms
+// ago, whichever is longer, without taking a lock; otherwise what the runtime tells by itself, Timer, Net, Queue, CPU,
+// Pressure and OS not being measured. It does not block and allocates nothing; BenchmarkSnapshot has its cost.
 func (p *Probe) Snapshot() Snapshot {
 	var s Snapshot
 	if view := p.view.Load(); view != nil {
@@ -143,6 +153,7 @@ func (p *Probe) Snapshot() Snapshot {
 
 // look takes a reading of the runtime and describes the window that it ends.
 func (p *Probe) look() Snapshot {
+	p.mustBeMade()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()

@@ -93,6 +93,27 @@ func TestBytesAreAtLeastTenMillisecondsApartWhileNothingIsLate(t *testing.T) {
 	})
 }
 
+func TestASnapshotIsOfTheLastTickOrUpToTenMillisecondsOldWhileNothingIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := newPipe()
+		probe := run(t, looplag.Config{Interval: ms, IdleInterval: ms, Window: time.Second}, pipe)
+		var ticks []uint64
+		for range 24 {
+			sleep(ms)
+			ticks = append(ticks, probe.Snapshot().Timer.N)
+		}
+		require.Equal(t, []uint64{0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 10}, ticks[:11])
+		require.Equal(t, []uint64{20, 20, 20, 20, 20}, ticks[19:])
+		pipe.hold.set(time.Hour)
+		sleep(20 * ms) // a byte has been under way for some time
+		for range 5 {
+			before := probe.Snapshot().Timer.N
+			sleep(ms)
+			require.Equal(t, before+1, probe.Snapshot().Timer.N)
+		}
+	})
+}
+
 func TestTheQueueProbeTakesPartOnlyIfAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())
@@ -177,7 +198,7 @@ func TestOverdueIsTheAgeOfTheByteUnderWay(t *testing.T) {
 func TestOverdueGrowsWhileTheProbeIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
-		next, tick, end := probe.Ticks()
+		next, tick, end := probe.Ticks(false)
 		require.Equal(t, 10*ms, next())
 		time.Sleep(10 * ms)
 		require.Zero(t, probe.Overdue())
@@ -197,7 +218,7 @@ func TestOverdueGrowsWhileTheProbeIsStuck(t *testing.T) {
 func TestAStallIsBackFilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
-		next, tick, end := probe.Ticks()
+		next, tick, end := probe.Ticks(false)
 		defer end()
 		next()
 		time.Sleep(10*ms + 1000*ms)
@@ -231,7 +252,7 @@ func TestAByteHeldBackByALateTickIsAsLateAsTheTick(t *testing.T) {
 func TestAByteThatCouldNotBeSentYetIsAsLateAsItsTick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
-		next, tick, end := probe.Ticks() // and nobody who sends
+		next, tick, end := probe.Ticks(false) // and nobody who sends
 		defer end()
 		next()
 		time.Sleep(10 * ms)
@@ -480,6 +501,12 @@ func TestNewPanicsOutOfBounds(t *testing.T) {
 		require.PanicsWithValue(t, want, func() { looplag.New(cfg) })
 	}
 	require.NotPanics(t, func() { looplag.New(looplag.Config{Interval: time.Hour}) })
+}
+
+func TestAProbeThatNewHasNotMadePanics(t *testing.T) {
+	const want = "looplag: a Probe that New has not made"
+	require.PanicsWithValue(t, want, func() { _ = new(looplag.Probe).Run(t.Context()) })
+	require.PanicsWithValue(t, want, func() { new(looplag.Probe).Snapshot() })
 }
 
 func TestSnapshotAllocatesNothing(t *testing.T) {

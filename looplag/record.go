@@ -2,6 +2,7 @@ package looplag
 
 import (
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -87,9 +88,9 @@ func (r *record) describe(now time.Duration) Snapshot {
 	kernel := r.tally.kernel.since(old.tally.kernel)
 	s := Snapshot{
 		Window:     now - old.at,
-		Timer:      r.recent(timerProbe).dist(),
-		Net:        r.recent(netProbe).dist(),
-		Queue:      r.recent(queueProbe).dist(),
+		Timer:      r.dist(timerProbe),
+		Net:        r.dist(netProbe),
+		Queue:      r.dist(queueProbe),
 		STW:        STW{GC: r.pauses(pausesGC), Other: r.pauses(pausesOther)},
 		CPU:        kernel.cpu,
 		Pressure:   kernel.pressure,
@@ -133,6 +134,14 @@ func (r *record) describe(now time.Duration) Snapshot {
 	return s
 }
 
+// dist describes what a probe saw in the window.
+func (r *record) dist(probe int) Dist {
+	if r.tally.tracks[probe].n == r.marks.at(0).tally.tracks[probe].n {
+		return Dist{}
+	}
+	return r.recent(probe).dist()
+}
+
 // recent is what a probe saw in the window. It is valid until the next call.
 func (r *record) recent(probe int) *track {
 	k, now, old := &r.recentTrack, &r.tally.tracks[probe], &r.marks.at(0).tally.tracks[probe]
@@ -157,10 +166,10 @@ func (r *record) counts(histogram int) (diff []uint64, total uint64) {
 	if now == nil {
 		return nil, 0
 	}
-	r.recentCounts = append(r.recentCounts[:0], now...)
+	r.recentCounts = slices.Grow(r.recentCounts[:0], len(now))[:len(now)]
 	diff = r.recentCounts
 	for i, n := range old[:len(diff)] {
-		diff[i] -= n
+		diff[i] = now[i] - n
 		total += diff[i]
 	}
 	return diff, total

@@ -14,7 +14,9 @@ type ticks struct {
 	net      errand        // of the courier
 	queue    errand        // of the hopper
 	interval time.Duration // until the next tick
+	period   time.Duration // of the ticker
 	last     time.Duration // when the last tick was
+	shown    time.Duration // when the last Snapshot was published
 	demand   int           // how many goroutines ran or wanted to at the last tick
 	silent   bool          // the tick orders nothing
 
@@ -39,7 +41,7 @@ func (p *Probe) begin() *ticks {
 		Probe: p, kernel: k, courier: c, hopper: h,
 		net:      errand{route: &c.route, probe: netProbe, noted: now},
 		queue:    errand{route: &h.route, probe: queueProbe, noted: now},
-		interval: p.cfg.Interval, silent: true, last: now,
+		interval: p.cfg.Interval, silent: true, last: now, shown: now,
 		gathering: make(chan struct{}, 1),
 	}
 	t.mu.Lock()
@@ -67,16 +69,20 @@ func (t *ticks) end() {
 
 func (t *ticks) publish(s Snapshot) { t.view.Store(&s) }
 
-// next returns how long to wait for the next tick. It is due an interval after the last one began, so that whatever
-// holds up this goroutine in between makes it late.
-func (t *ticks) next() time.Duration {
-	due := t.last + t.interval
+// next says when the next tick is due, the last one having fired at fired, and whether the ticker is to be reset for that.
+// As long as ticks are in time it is not: that costs the runtime a wake-up. Otherwise the next one is due an interval
+// after the last one began, so that whatever holds up this goroutine before the reset makes it late.
+func (t *ticks) next(fired time.Duration) (reset bool) {
+	due := fired + t.interval
+	if t.interval != t.period || due <= t.now() {
+		due, t.period, reset = t.last+t.interval, t.interval, true
+	}
 	t.due.Store(int64(due))
-	return due - t.now()
+	return reset
 }
 
-// tick notes how late it is and how late the last trips were, publishes how the window looks now, and reports what is
-// wrong with it.
+// tick notes how late it is and how late the last trips were, publishes how the window looks, and reports what is wrong
+// with it.
 func (t *ticks) tick() {
 	now, due := t.now(), time.Duration(t.due.Load())
 	lag, wait := now-due, t.net.see(now)
@@ -84,8 +90,11 @@ func (t *ticks) tick() {
 	lost := t.waited(lag, wait, now-t.last)
 	t.setPace(now, lost > 0)
 
-	s, ours := t.note(now, due, lost)
-	t.publish(s)
+	ours := t.note(now, due, lost)
+	if lost > 0 || now-t.shown >= min(minGap, t.cfg.Window/slots) { // describing costs more than the rest of a tick
+		t.shown = now
+		t.publish(t.describe(now))
+	}
 	if !t.silent {
 		if t.cfg.Queue && t.hopper.ready(t.queue.ordered) && t.queue.order(due) {
 			t.hopper.hop()
@@ -99,12 +108,12 @@ func (t *ticks) tick() {
 		}
 		t.kernel.order(now, age)
 	}
-	t.judge(s, due, max(lag, wait), ours)
+	t.judge(*t.view.Load(), due, max(lag, wait), ours)
 }
 
-// note adds what a tick saw to the record and returns how the window looks, and whether the probe itself has stopped the
-// world since the last tick: then the time that was lost has no cause.
-func (t *ticks) note(now, due, lost time.Duration) (s Snapshot, ours bool) {
+// note adds what a tick saw to the record and returns whether the probe itself has stopped the world since the last tick:
+// then the time that was lost has no cause.
+func (t *ticks) note(now, due, lost time.Duration) (ours bool) {
 	elapsed := now - t.last
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,11 +145,17 @@ func (t *ticks) note(now, due, lost time.Duration) (s Snapshot, ours bool) {
 		}
 	}
 	t.demand, t.last = demand, now
+	return ours
+}
 
-	s = r.advance(now)
-	t.net.include(&s.Net, r)
-	t.queue.include(&s.Queue, r)
-	return s, ours
+// describe describes the window that ends now.
+func (t *ticks) describe(now time.Duration) Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.record.advance(now)
+	t.net.include(&s.Net, &t.record)
+	t.queue.include(&s.Queue, &t.record)
+	return s
 }
 
 // waited is for how much of the time that elapsed since the last tick something was late: this tick, by lag, or the

@@ -89,7 +89,7 @@ func TestALoopIsNotBlamedForTheTimeInWhichTicksWereLateToo(t *testing.T) {
 		probe := looplag.New(looplag.Config{})
 		var got breaches
 		probe.OnBreach(looplag.Rule{Stall: time.Hour}, got.add)
-		next, tick, end := probe.Ticks()
+		next, tick, end := probe.Ticks(false)
 		defer end()
 		next()
 		loop := probe.Watch("hub", 50*ms)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -124,6 +125,8 @@ func send(client *http.Client, r *http.Request, deadline time.Time) outcome {
 		return failed
 	case resp.StatusCode < 300:
 		return accepted
+	case resp.StatusCode == http.StatusServiceUnavailable && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain"):
+		return shed
 	case resp.StatusCode == http.StatusServiceUnavailable:
 		return refused
 	case resp.StatusCode == http.StatusGatewayTimeout:

@@ -101,6 +101,27 @@ func TestOutcomesAreCountedApart(t *testing.T) {
 	})
 }
 
+// A busy site refuses every request: the even ones as package shed does, the others as a handler does.
+type busy struct{}
+
+func (busy) RoundTrip(r *http.Request) (*http.Response, error) {
+	h := http.Header{"Content-Type": {"application/problem+json"}}
+	if r.ContentLength%2 == 0 {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: h, Body: http.NoBody, Request: r}, nil
+}
+
+func TestWhatIsShedIsPartOfWhatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := load.Run(t.Context(), &http.Client{Transport: busy{}}, request, load.Config{Rate: 1000, Duration: time.Second})
+		require.NoError(t, err)
+		require.InDelta(t, 1000, r.Refused, 100)
+		require.InDelta(t, r.Refused/2, r.Shed, 1)
+		require.Equal(t, float64(r.Refused), r.Achieved)
+	})
+}
+
 func TestGoodputIsWhatIsAcceptedWithinTheSLO(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, func(n int, r *http.Request) (int, error) {

@@ -22,17 +22,16 @@ import (
 // generator, keeps to the second one, so that what the server cannot do any more is for want of its own processor and
 // not because its clients compete for it.
 type Process struct {
-	URL   string // as the server tells it
-	Debug string // where it tells about itself, if it says so
+	URL string // as the server tells it
 
 	cmd    *exec.Cmd
 	copied sync.WaitGroup
 }
 
-var announced = regexp.MustCompile(`url=(http://\S+)(?: debug=(http://\S+))?`)
+var announced = regexp.MustCompile(`url=(http://\S+)`)
 
-// Start starts a server with GOMAXPROCS 1 and waits until it writes url=http://…, and perhaps debug=http://…, to its
-// standard error, which it copies to stderr. Without taskset nobody is kept to any processor. The server is killed when ctx ends, and by [Process.Stop].
+// Start starts a server with GOMAXPROCS 1 and waits until it writes url=http://… to its standard error, which it copies to
+// stderr. Without taskset nobody is kept to any processor. The server is killed when ctx ends, and by [Process.Stop].
 func Start(ctx context.Context, stderr io.Writer, command ...string) (*Process, error) {
 	if taskset, err := exec.LookPath("taskset"); err == nil {
 		command = append([]string{taskset, "-c", "0"}, command...)
@@ -60,7 +59,7 @@ func Start(ctx context.Context, stderr io.Writer, command ...string) (*Process, 
 		}
 		io.WriteString(stderr, line) //nolint:errcheck // as below
 		if m := announced.FindStringSubmatch(line); m != nil {
-			p.URL, p.Debug = m[1], m[2]
+			p.URL = m[1]
 		}
 	}
 	p.copied.Go(func() { io.Copy(stderr, lines) }) //nolint:errcheck // it ends with the server
@@ -74,25 +73,68 @@ func (p *Process) Stop() {
 	p.cmd.Wait() //nolint:errcheck // it was killed
 }
 
-// Undisturbed is up to which share of the server's processor others may take without changing what it can do.
-const Undisturbed = 0.08
+// Undisturbed is up to which share of the server's or the generator's processor others may take without changing what it
+// can do, and Steady by which share a machine that shares its processors with other machines may become slower or faster.
+const (
+	Undisturbed = 0.08
+	Steady      = 0.15
+)
 
-// Measure is [Run] against the server, undisturbed if that happens within patience: while others keep the machine busy
-// it waits, and when they took more of the server's processor than [Undisturbed] meanwhile it tries again. Of several
-// attempts it returns the least disturbed. Result.Intruders tells how much that was.
-func (p *Process) Measure(ctx context.Context, client *http.Client, request Request, c Config, patience time.Duration) (r Result, err error) {
-	r, intruders, err := undisturbed(ctx, p, patience, func() (Result, error) { return Run(ctx, client, request, c) })
-	r.Intruders = intruders
-	return r, err
+// A Relative is a load relative to what a server can do.
+type Relative struct {
+	// Share of what Reference does, a process of the same server that refuses nothing, when 16 clients always wait for
+	// an answer each. That is measured for a second before the load and for another one after it.
+	Share     float64
+	Reference *Process
+	Requests  func(*Process) Request
+	// Config is the step; its Rate is set.
+	Config Config
 }
 
-// Saturation returns how many requests a second the server accepts when 16 clients always wait for an answer each, over
-// d, undisturbed as [Process.Measure] is.
-func (p *Process) Saturation(ctx context.Context, client *http.Client, request Request, d, patience time.Duration) (float64, error) {
-	rate, _, err := undisturbed(ctx, p, patience, func() (float64, error) { return saturate(ctx, client, request, d) })
-	return rate, err
+// Measure is [Run] with a relative load, undisturbed if that happens within patience: while others keep the machine busy it
+// waits, and when they took more than [Undisturbed] meanwhile, or the machine was not [Steady], it tries again. Of several
+// attempts it returns the least disturbed. Result.Capacity is what the server could do, and Result.Intruders and
+// Result.Drift tell how far that is true.
+func (p *Process) Measure(ctx context.Context, client *http.Client, load Relative, patience time.Duration) (best Result, err error) {
+	capacity := func() (float64, error) { return saturate(ctx, client, load.Requests(load.Reference), time.Second) }
+	least := math.Inf(1)
+	for began := time.Now(); ; {
+		if err := settle(ctx, patience-time.Since(began)); err != nil {
+			return best, err
+		}
+		before, err := capacity()
+		if err != nil {
+			return best, err
+		}
+		load.Config.Rate = load.Share * before
+		intruders := p.intruders()
+		r, err := Run(ctx, client, load.Requests(p), load.Config)
+		if err != nil {
+			return best, err
+		}
+		r.Intruders = intruders()
+		if err := settle(ctx, 2*time.Second); err != nil { // what is left of an overload
+			return best, err
+		}
+		after, err := capacity()
+		if err != nil {
+			return best, err
+		}
+		r.Capacity, r.Drift = (before+after)/2, (after-before)/(after+before)*2
+		disturbance := max(r.Intruders/Undisturbed, math.Abs(r.Drift)/Steady)
+		if disturbance < least {
+			best, least = r, disturbance
+		}
+		if least <= 1 || time.Since(began) > patience {
+			return best, nil
+		}
+	}
 }
 
+// Fair reports whether nothing that is known of has disturbed the step.
+func (r Result) Fair() bool { return r.Intruders <= Undisturbed && math.Abs(r.Drift) <= Steady }
+
+// saturate returns how many requests a second are accepted when 16 clients always wait for an answer each, over d.
 func saturate(ctx context.Context, client *http.Client, request Request, d time.Duration) (float64, error) {
 	var next, done atomic.Int64
 	var clients sync.WaitGroup
@@ -112,28 +154,6 @@ func saturate(ctx context.Context, client *http.Client, request Request, d time.
 		return 0, errors.New("load: nothing is accepted")
 	}
 	return float64(done.Load()) / d.Seconds(), context.Cause(ctx)
-}
-
-// undisturbed returns what measure found in its least disturbed attempt, and how much of the server's processor others took
-// during that.
-func undisturbed[R any](ctx context.Context, p *Process, patience time.Duration, measure func() (R, error)) (best R, least float64, err error) {
-	least = math.Inf(1)
-	for began := time.Now(); ; {
-		if err := settle(ctx, patience-time.Since(began)); err != nil {
-			return best, 0, err
-		}
-		intruders := p.intruders()
-		r, err := measure()
-		if err != nil {
-			return best, 0, err
-		}
-		if share := intruders(); share < least {
-			best, least = r, share
-		}
-		if least <= Undisturbed || time.Since(began) > patience {
-			return best, least, nil
-		}
-	}
 }
 
 // settle waits until the first two processors are nearly idle, but no longer than patience.
@@ -156,12 +176,18 @@ func settle(ctx context.Context, patience time.Duration) error {
 // tick is the unit of the kernel's interface, whatever it counts in inside.
 const tick = 10 * time.Millisecond
 
-// intruders begins to measure which share of the server's processor others take, and returns a function that tells
-// it. It is 0 where the system does not say.
+// intruders begins to measure which share of the server's processor or the generator's others take, and returns a function
+// that tells the larger one. It is 0 where the system does not say.
 func (p *Process) intruders() func() float64 {
-	began, busy, own := time.Now(), busyTicks(0), p.ticks()
+	server, generator := intruders(0, p.cmd.Process.Pid), intruders(1, os.Getpid())
+	return func() float64 { return max(server(), generator()) }
+}
+
+// intruders begins to measure which share of a processor others than a process take, which keeps to it.
+func intruders(processor, pid int) func() float64 {
+	began, busy, own := time.Now(), busyTicks(processor), ticks(pid)
 	return func() float64 {
-		nowBusy, nowOwn := busyTicks(0), p.ticks()
+		nowBusy, nowOwn := busyTicks(processor), ticks(pid)
 		if min(busy, own, nowBusy, nowOwn) < 0 {
 			return 0
 		}
@@ -183,9 +209,9 @@ func busyTicks(processor int) int {
 	return -1
 }
 
-// ticks is for how long the server has computed, -1 if nothing tells.
-func (p *Process) ticks() int {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+// ticks is for how long a process has computed, -1 if nothing tells.
+func ticks(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return -1
 	}

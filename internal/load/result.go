@@ -13,7 +13,8 @@ type outcome int
 
 const (
 	accepted outcome = iota // a status of 2xx
-	refused                 // 503
+	refused                 // 503, by what does the work
+	shed                    // 503 in plain text, as package shed answers: the servers themselves answer in JSON
 	timedOut                // 504
 	failed                  // another status, or no answer
 	expired                 // the client would not wait any longer
@@ -30,12 +31,17 @@ type Result struct {
 	// Accepted counts answers of 2xx, Refused those of 503, TimedOut those of 504, Failed others and broken
 	// connections, Expired requests whose client gave up, Dropped those that were not sent.
 	Accepted, Refused, TimedOut, Failed, Expired, Dropped int
+	// Shed counts those of Refused that package shed has refused.
+	Shed int
 
 	P50, P90, P99, P999, Max time.Duration
 	// Late is how late the generator itself was with a request (P99). Latencies near it are the generator's.
 	Late time.Duration
-	// Intruders is which share of the server's processor others took, if [Process.Measure] has measured it.
-	Intruders float64
+
+	// What [Process.Measure] adds: Capacity is how many requests a second the server could do, Intruders which share of its
+	// processor or of the generator's others took, whichever was more, and Drift by which share Capacity has grown
+	// meanwhile.
+	Capacity, Intruders, Drift float64
 }
 
 // A tally counts outcomes.
@@ -73,12 +79,13 @@ func (t *tally) add(o outcome, late, latency time.Duration) {
 func (t *tally) result(rate float64, d time.Duration) Result {
 	slices.Sort(t.latencies)
 	slices.Sort(t.late)
-	answered := t.counts[accepted] + t.counts[refused] + t.counts[timedOut] + t.counts[failed]
+	allRefused := t.counts[refused] + t.counts[shed]
+	answered := t.counts[accepted] + allRefused + t.counts[timedOut] + t.counts[failed]
 	return Result{
 		Offered:  rate,
 		Achieved: float64(answered) / d.Seconds(),
 		Goodput:  float64(t.good) / d.Seconds(),
-		Accepted: t.counts[accepted], Refused: t.counts[refused], TimedOut: t.counts[timedOut],
+		Accepted: t.counts[accepted], Refused: allRefused, Shed: t.counts[shed], TimedOut: t.counts[timedOut],
 		Failed: t.counts[failed], Expired: t.counts[expired], Dropped: t.dropped,
 		P50: quantile(t.latencies, 0.5), P90: quantile(t.latencies, 0.9), P99: quantile(t.latencies, 0.99),
 		P999: quantile(t.latencies, 0.999), Max: quantile(t.latencies, 1),
@@ -103,14 +110,14 @@ type Row struct {
 // Table writes results as a table of Markdown, under title and a line of column names. Latencies are in milliseconds.
 func Table(w io.Writer, title string, rows []Row) error {
 	_, err := fmt.Fprintf(w, "| %s | offered/s | achieved/s | goodput/s | 503 | 504 | failed | gave up | dropped "+
-		"| p50 | p90 | p99 | p99.9 | max | late p99 | intruders |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n", title)
+		"| p50 | p90 | p99 | p99.9 | max | late p99 | capacity/s | intruders | drift |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n", title)
 	for _, r := range rows {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(w, "| %s | %.0f | %.0f | %.0f | %d | %d | %d | %d | %d | %s | %s | %s | %s | %s | %s | %.0f %% |\n",
+		_, err = fmt.Fprintf(w, "| %s | %.0f | %.0f | %.0f | %d | %d | %d | %d | %d | %s | %s | %s | %s | %s | %s | %.0f | %.0f %% | %+.0f %% |\n",
 			r.Name, r.Offered, r.Achieved, r.Goodput, r.Refused, r.TimedOut, r.Failed, r.Expired, r.Dropped,
-			ms(r.P50), ms(r.P90), ms(r.P99), ms(r.P999), ms(r.Max), ms(r.Late), r.Intruders*100)
+			ms(r.P50), ms(r.P90), ms(r.P99), ms(r.P999), ms(r.Max), ms(r.Late), r.Capacity, r.Intruders*100, r.Drift*100)
 	}
 	return err
 }

@@ -45,8 +45,9 @@
 //
 // # Panics
 //
-// New panics if its source is nil or a field of its Policy is out of bounds, Allow if its priority is none. A panic of
-// Policy.Priority is the request's; one of the source ends the process.
+// New panics if its source is nil or a field of its Policy is out of bounds, Middleware if its handler is nil, Allow if its
+// priority is none or New has not made the Shedder. A panic of Policy.Priority is the request's; one of the source, such as
+// that of a nil *looplag.Probe, ends the process.
 //
 // # Cost
 //

@@ -10,8 +10,14 @@ import (
 // Middleware returns a handler that gives the requests that [Shedder.Allow] admits to next and answers the others with
 // 503 and a Retry-After, without reading their bodies. It must stand before whatever a refused request should not cost:
 // authentication, decoding, limiters that queue. A connection whose client is still sending more than 4 KiB of body,
-// or nobody knows how much, is closed after the answer, as net/http would otherwise read that first.
+// or nobody knows how much, is closed after the answer, as net/http would otherwise read that first. next gets the
+// ResponseWriter as it is, so streams and upgrades work; they are refused, like other requests, only before they begin.
+// Middleware panics if next is nil.
 func (s *Shedder) Middleware(next http.Handler) http.Handler {
+	s.mustBeMade()
+	if next == nil {
+		panic("shed: Middleware called with a nil handler")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Allow(s.policy.Priority(r)) {
 			next.ServeHTTP(w, r)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/grove-go/grove/looplag/shed"
@@ -90,6 +91,34 @@ func TestPolicyTellsThePriorityOfARequest(t *testing.T) {
 		require.Equal(t, uint64(300), after.Admitted.Sheddable+after.Refused.Sheddable)
 		require.Positive(t, after.Refused.Normal-before.Refused.Normal)
 	})
+}
+
+func TestStreamsAndUpgradesPassThrough(t *testing.T) {
+	s := shed.New(new(source), shed.Policy{})
+	server := httptest.NewServer(s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		if r.URL.Path == "/events" {
+			assert.NoError(t, c.SetWriteDeadline(time.Time{}))
+			assert.NoError(t, c.Flush())
+			return
+		}
+		conn, _, err := c.Hijack()
+		if assert.NoError(t, err) {
+			_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			assert.NoError(t, errors.Join(err, conn.Close()))
+		}
+	})))
+	defer server.Close()
+	for path, want := range map[string]int{"/events": http.StatusOK, "/ws": http.StatusSwitchingProtocols} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, http.NoBody)
+		require.NoError(t, err)
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", "echo")
+		resp, err := server.Client().Do(r)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, want, resp.StatusCode)
+	}
 }
 
 // serve starts a server that refuses nine tenths, and returns its address.

@@ -45,7 +45,7 @@ type Policy struct {
 	Priority func(*http.Request) Priority
 	// RetryAfter is after which time clients are told to come back, in the mean: each is told another one, from half to
 	// one and a half times as long in whole seconds, so that they do not come together. 0 means 2 s; it must be
-	// at least 2 s.
+	// at least 2 s and at most an hour.
 	RetryAfter time.Duration
 }
 
@@ -60,6 +60,9 @@ func (p Policy) complete() Policy {
 	atLeast("Target", p.Target, 10*time.Millisecond)
 	atLeast("MinVolume", p.MinVolume, 1)
 	atLeast("RetryAfter", p.RetryAfter, 2*time.Second)
+	if p.RetryAfter > time.Hour { // each of its values is kept
+		panic(fmt.Sprintf("shed: Policy.RetryAfter is %v, must be at most %v", p.RetryAfter, time.Hour))
+	}
 	return p
 }
 

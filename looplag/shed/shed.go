@@ -98,8 +98,15 @@ func (s *Shedder) Allow(p Priority) bool {
 	return true
 }
 
+func (s *Shedder) mustBeMade() {
+	if s.source == nil {
+		panic("shed: a Shedder that New has not made")
+	}
+}
+
 // wake orders the next look.
 func (s *Shedder) wake() {
+	s.mustBeMade() // or a look, from a timer, would end the process
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if verdict(s.verdict.Load()) != asleep {

@@ -244,11 +244,14 @@ func TestAllowAllocatesNothing(t *testing.T) {
 func TestMisuseIsRefused(t *testing.T) {
 	late := new(source)
 	for want, f := range map[string]func(){
-		"shed: New called with a nil source":                   func() { shed.New(nil, shed.Policy{}) },
-		"shed: Policy.Target is 9ms, must be at least 10ms":    func() { shed.New(late, shed.Policy{Target: 9 * time.Millisecond}) },
-		"shed: Policy.MinVolume is -1, must be at least 1":     func() { shed.New(late, shed.Policy{MinVolume: -1}) },
-		"shed: Policy.RetryAfter is 1.9s, must be at least 2s": func() { shed.New(late, shed.Policy{RetryAfter: 1900 * time.Millisecond}) },
-		"shed: Allow called with priority(3)":                  func() { shed.New(late, shed.Policy{}).Allow(3) },
+		"shed: New called with a nil source":                        func() { shed.New(nil, shed.Policy{}) },
+		"shed: Policy.Target is 9ms, must be at least 10ms":         func() { shed.New(late, shed.Policy{Target: 9 * time.Millisecond}) },
+		"shed: Policy.MinVolume is -1, must be at least 1":          func() { shed.New(late, shed.Policy{MinVolume: -1}) },
+		"shed: Policy.RetryAfter is 1.9s, must be at least 2s":      func() { shed.New(late, shed.Policy{RetryAfter: 1900 * time.Millisecond}) },
+		"shed: Policy.RetryAfter is 1h0m1s, must be at most 1h0m0s": func() { shed.New(late, shed.Policy{RetryAfter: time.Hour + time.Second}) },
+		"shed: Middleware called with a nil handler":                func() { shed.New(late, shed.Policy{}).Middleware(nil) },
+		"shed: a Shedder that New has not made":                     func() { new(shed.Shedder).Allow(shed.Normal) },
+		"shed: Allow called with priority(3)":                       func() { shed.New(late, shed.Policy{}).Allow(3) },
 	} {
 		require.PanicsWithValue(t, want, f)
 	}

@@ -17,15 +17,12 @@ import (
 
 // clientReport is what the client waited for answers.
 type clientReport struct {
-	N         int
+	N         uint64
 	Late      dist    // of the answers
 	Generator float64 // how late it sent its requests, as a share of that: the report is worth nothing if that is much
 }
 
-const (
-	connections = 24
-	rate        = 4 // requests a second: few enough not to make the server later than it is
-)
+const connections = 24
 
 // client sends requests to the server at addr and reports the waits for their answers.
 func client(addr string, p plan, stdout io.Writer) error {
@@ -45,7 +42,7 @@ func client(addr string, p plan, stdout io.Writer) error {
 	var waits, sent []time.Duration
 	var errs []error
 	for due := began; due.Before(began.Add(p.warm + p.length)); {
-		due = due.Add(time.Duration(rand.ExpFloat64() * float64(time.Second) / rate))
+		due = due.Add(time.Duration(rand.ExpFloat64() * float64(time.Second) / p.rate))
 		time.Sleep(time.Until(due))
 		wg.Go(func() {
 			c := <-idle
@@ -65,7 +62,7 @@ func client(addr string, p plan, stdout io.Writer) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	report := clientReport{N: len(waits), Late: quantiles(waits)}
+	report := clientReport{N: uint64(len(waits)), Late: quantiles(waits)}
 	report.Generator = quantiles(sent).P50 / report.Late.P50
 	return json.NewEncoder(stdout).Encode(report)
 }

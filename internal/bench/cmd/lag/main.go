@@ -7,7 +7,8 @@
 //
 // It starts itself twice for each storm: as the server, which is made late and measures itself, and as the client, which
 // sends requests at random moments over connections that are open already. Quantiles of a column are of the same seconds
-// in both. A storm takes -warm and -for, and the time until its last request is answered.
+// in both. A storm takes -warm and -for, and the time until its last request is answered; those in which requests wait for
+// seconds take ten times -for, or the medians would stand on a handful of them. With the defaults that is ten minutes.
 package main
 
 import (
@@ -34,8 +35,11 @@ func main() {
 	}
 }
 
-// A plan is when to measure.
-type plan struct{ warm, length time.Duration }
+// A plan is when to measure, and how many requests a second to send.
+type plan struct {
+	warm, length time.Duration
+	rate         float64
+}
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("lag", flag.ContinueOnError)
@@ -45,6 +49,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var p plan
 	flags.DurationVar(&p.warm, "warm", 1500*time.Millisecond, "measure from this time on")
 	flags.DurationVar(&p.length, "for", 10*time.Second, "measure for so long")
+	flags.Float64Var(&p.rate, "rate", 4, "send so many requests a second; for this command itself")
 	serve := flags.String("serve", "", "be the server and make it late by `storm`; for this command itself")
 	load := flags.String("load", "", "be the client of this `address`; for this command itself")
 	if err := flags.Parse(args); err != nil {
@@ -97,8 +102,11 @@ func measure(s storm, procs string, p plan, stderr io.Writer) (r row, err error)
 	if err != nil {
 		return r, err
 	}
+	if s.slow {
+		p.length, p.rate = 10*p.length, 0.5
+	}
 	start := func(args ...string) (*process, error) {
-		args = append(args, "-warm", p.warm.String(), "-for", p.length.String())
+		args = append(args, "-warm", p.warm.String(), "-for", p.length.String(), "-rate", fmt.Sprint(p.rate))
 		return startProcess(exec.CommandContext(context.Background(), self, args...), procs, stderr)
 	}
 	srv, err := start("-serve", s.name)

@@ -30,19 +30,23 @@ func quantiles(ds []time.Duration) dist {
 // write prints the tables.
 func write(w io.Writer, rows []row) error {
 	waits := table{{
-		"storm", "P", "client", "p99", "Net", "p99", "Net ÷ client", "Timer", "p99", "Queue", "Sched", "p99",
+		"storm", "P", "requests", "client", "p99", "bytes", "Net", "p99", "Net ÷ client", "Timer", "p99", "Queue", "Sched", "p99",
 		"ticker", "p99", "OTel", "p99", "Prometheus", "p99",
 	}}
 	causes := table{{"storm", "P", "Cause", "own figure", "", "RunQueue counted", "by Little's law", "ran", "waited", "verdict"}}
 	for _, r := range rows {
 		s := r.server.Snapshot
 		line := []string{r.storm.name, r.procs}
+		count := func(n uint64) { line = append(line, strconv.FormatUint(n, 10)) }
 		add := func(values ...float64) {
 			for _, v := range values {
 				line = append(line, number(v))
 			}
 		}
-		add(r.client.Late.P50, r.client.Late.P99, millis(s.Net.P50), millis(s.Net.P99), millis(s.Net.P50)/r.client.Late.P50)
+		count(r.client.N)
+		add(r.client.Late.P50, r.client.Late.P99)
+		count(s.Net.N)
+		add(millis(s.Net.P50), millis(s.Net.P99), millis(s.Net.P50)/r.client.Late.P50)
 		add(millis(s.Timer.P50), millis(s.Timer.P99), millis(s.Queue.P50), millis(s.Sched.P50), millis(s.Sched.P99))
 		add(r.server.Canary.P50, r.server.Canary.P99, r.server.OTel.P50, r.server.OTel.P99)
 		add(r.server.Prometheus.P50, r.server.Prometheus.P99)

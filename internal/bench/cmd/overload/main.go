@@ -1,11 +1,11 @@
 // Command overload offers examples/search from half to three times what it can do, with and without shedding, and
 // prints what came of it as a table and a plot: how docs/shedding.md got its figures.
 //
-//	go run ./internal/bench/cmd/overload [-step 2s] [-keep results.json] [-svg docs/overload.svg] >table.md
+//	go run ./internal/bench/cmd/overload [-loads 50,100] [-step 2s] [-keep results.json] [-svg docs/overload.svg] >table.md
 //
-// The server has one processor and the load generator, which is in open loop, another. Searches are for two words
-// each, so that hardly any is in the cache. Loads are percentages of the rate at which the server, kept busy by 16 clients,
-// answers; an answer within 100 ms is good.
+// The server has one processor and the load generator, which is in open loop, another. Searches are many, so
+// that hardly any is in the cache, and find something. Loads are percentages of the rate at which the server, kept busy by 16 clients,
+// answers before and after each measurement; an answer within 100 ms is good.
 package main
 
 import (
@@ -22,11 +22,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/grove-go/grove/internal/load"
-	"github.com/grove-go/grove/looplag/shed"
 )
 
 func main() {
@@ -41,10 +41,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	step := flags.Duration("step", 2*time.Second, "measure each load for `d`, after a second that does not count")
 	patience := flags.Duration("patience", 5*time.Second, "repeat a measurement that other processes disturb for `d`")
+	loads := flags.String("loads", "50,80,90,100,150,200,300", "at these `percentages` of saturation")
 	kept := flags.String("keep", "", "keep results in this `file`, and measure again only those that were disturbed")
 	svg := flags.String("svg", "", "draw a plot into this `file`")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	var percentages []float64
+	for s := range strings.SplitSeq(*loads, ",") {
+		p, err := strconv.ParseFloat(s, 64)
+		if err != nil || p <= 0 {
+			return fmt.Errorf("-loads: %q is no percentage", s)
+		}
+		percentages = append(percentages, p)
 	}
 	dir, err := os.MkdirTemp("", "overload-")
 	if err != nil {
@@ -61,22 +70,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := x.read(*kept); err != nil {
 		return err
 	}
-	if x.Saturation == 0 {
-		if err := x.saturate(ctx); err != nil {
-			return err
-		}
-	}
-	if _, err := fmt.Fprintf(stderr, "saturation: %.0f/s\n", x.Saturation); err != nil {
+	if err := x.offer(ctx, percentages); err != nil {
 		return err
 	}
-	if err := x.offer(ctx); err != nil {
-		return err
-	}
-	var rows []load.Row
-	for _, p := range x.Points {
-		rows = append(rows, load.Row{Name: fmt.Sprintf("%s, %.0f %%, shed %d", p.Mode, p.Percent, p.Shed), Result: p.Result})
-	}
-	if err := load.Table(stdout, fmt.Sprintf("search, load as a share of %.0f/s", x.Saturation), rows); err != nil {
+	if err := x.table(stdout); err != nil {
 		return err
 	}
 	if *svg == "" {
@@ -90,20 +87,16 @@ type mode struct{ name, flag string }
 
 var modes = []mode{{"without shedding", "-shed=false"}, {"with shedding", "-shed"}}
 
-// A point is what came of a load, in percent of saturation, and how many requests the shedder refused of all that were
-// sent for it, warm-up and repetitions included. The others of those refused were so by the queue before the database.
+// A point is what came of a load, in percent of saturation. What was refused and not shed was so by the queue before the
+// database.
 type point struct {
 	Mode    string
 	Percent float64
-	Shed    uint64
 	load.Result
 }
 
 // record is what is kept from run to run.
-type record struct {
-	Saturation float64 // requests per second
-	Points     []*point
-}
+type record struct{ Points []*point }
 
 // find returns the point of a mode and a load, which it makes if there is none.
 func (r *record) find(m mode, percent float64) *point {
@@ -112,7 +105,7 @@ func (r *record) find(m mode, percent float64) *point {
 			return p
 		}
 	}
-	p := &point{Mode: m.name, Percent: percent, Result: load.Result{Intruders: 1}}
+	p := &point{Mode: m.name, Percent: percent}
 	r.Points = append(r.Points, p)
 	return p
 }
@@ -152,25 +145,17 @@ type experiment struct {
 // objective is within which time an answer is good.
 const objective = 100 * time.Millisecond
 
-// saturate finds the unit of loads.
-func (x *experiment) saturate(ctx context.Context) error {
-	return x.withServer(ctx, modes[0], func(server *load.Process, client *http.Client) (err error) {
-		x.Saturation, err = server.Saturation(ctx, client, searches(server), 3*time.Second, x.patience)
-		return err
-	})
-}
-
-// offer measures all loads, each in all modes one after the other.
-func (x *experiment) offer(ctx context.Context) error {
+// offer measures loads, each in all modes one after the other.
+func (x *experiment) offer(ctx context.Context, percentages []float64) error {
 	return x.withServer(ctx, modes[0], func(without *load.Process, client *http.Client) error {
 		return x.withServer(ctx, modes[1], func(with *load.Process, _ *http.Client) error {
-			for _, percent := range []float64{50, 80, 90, 100, 150, 200, 300} {
+			for _, percent := range percentages {
 				for i, server := range []*load.Process{without, with} {
 					p := x.find(modes[i], percent)
-					if p.Intruders <= load.Undisturbed {
+					if p.Capacity > 0 && p.Fair() {
 						continue
 					}
-					if err := x.measure(ctx, server, client, p); err != nil {
+					if err := x.measure(ctx, server, without, client, p); err != nil {
 						return err
 					}
 					if err := x.keep(x.kept); err != nil {
@@ -183,45 +168,43 @@ func (x *experiment) offer(ctx context.Context) error {
 	})
 }
 
-// refusedBy asks a server how many requests its shedder has refused.
-func refusedBy(ctx context.Context, server *load.Process) (uint64, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.Debug+"/debug/grove", nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close() //nolint:errcheck // it has been read, or is broken
-	var status struct{ Shed shed.Stats }
-	err = json.NewDecoder(resp.Body).Decode(&status)
-	return status.Shed.Refused.Normal, err
-}
-
 // measure measures p, unless what is known of it was less disturbed.
-func (x *experiment) measure(ctx context.Context, server *load.Process, client *http.Client, p *point) error {
-	before, err := refusedBy(ctx, server)
-	if err != nil {
-		return err
-	}
-	r, err := server.Measure(ctx, client, searches(server), load.Config{
-		Rate: x.Saturation * p.Percent / 100, WarmUp: time.Second, Duration: x.step, SLO: objective, Seed: uint64(p.Percent),
+func (x *experiment) measure(ctx context.Context, server, reference *load.Process, client *http.Client, p *point) error {
+	r, err := server.Measure(ctx, client, load.Relative{
+		Share: p.Percent / 100, Reference: reference, Requests: searches,
+		Config: load.Config{WarmUp: time.Second, Duration: x.step, SLO: objective, Seed: uint64(p.Percent)},
 	}, x.patience)
 	if err != nil {
 		return err
 	}
-	after, err := refusedBy(ctx, server)
-	if err != nil {
-		return err
+	if p.Capacity == 0 || r.Fair() || r.Intruders < p.Intruders {
+		p.Result = r
 	}
-	if r.Intruders < p.Intruders {
-		p.Result, p.Shed = r, after-before
-	}
-	_, err = fmt.Fprintf(x.stderr, "%s, %.0f %%: goodput %.2f, p99 %v, refused %d, %d by the shedder, others took %.0f %%\n",
-		p.Mode, p.Percent, r.Goodput/x.Saturation, r.P99, r.Refused, after-before, 100*r.Intruders)
+	_, err = fmt.Fprintf(x.stderr, "%s, %.0f %% of %.0f/s: goodput %.2f, p99 %v, refused %d, %d by the shedder, others took %.0f %%, drift %.0f %%\n",
+		p.Mode, p.Percent, r.Capacity, r.Goodput/r.Capacity, r.P99, r.Refused, r.Shed, 100*r.Intruders, 100*r.Drift)
 	return err
 }
+
+// table writes what came of each load.
+func (x *experiment) table(w io.Writer) error {
+	_, err := fmt.Fprint(w, "Loads and goodput are shares of what the server could do at the time, capacity.\n\n"+
+		"| load | capacity | shedding | goodput | accepted | refused | by the shedder | given up | p50 | p99 | p99.9 | sent late, p99 | others took | drift |\n"+
+		"|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, p := range x.Points {
+		lost := p.TimedOut + p.Failed + p.Expired + p.Dropped
+		of := func(n int) string { return inPercent(float64(n) / float64(max(1, p.Accepted+p.Refused+lost))) }
+		if err == nil {
+			_, err = fmt.Fprintf(w, "| %.0f %% | %.0f/s | %s | %.2f | %s | %s | %s | %s | %s | %s | %s | %s | %s | %+.0f %% |\n", p.Percent, p.Capacity,
+				strings.TrimSuffix(p.Mode, " shedding"), p.Goodput/p.Capacity, of(p.Accepted), of(p.Refused), of(p.Shed), of(lost),
+				millis(p.P50), millis(p.P99), millis(p.P999), millis(p.Late), inPercent(p.Intruders), 100*p.Drift)
+		}
+	}
+	return err
+}
+
+func inPercent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
+
+func millis(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
 
 // withServer runs f beside a server.
 func (x *experiment) withServer(ctx context.Context, m mode, f func(*load.Process, *http.Client) error) error {
@@ -235,17 +218,23 @@ func (x *experiment) withServer(ctx context.Context, m mode, f func(*load.Proces
 	return f(server, client)
 }
 
-// words occur in the names of characters.
-var words = strings.Fields(`snow arrow latin small letter capital greek cyrillic with above below circle square black white
-	heavy double left right up down sign symbol face hand star moon sun digit number roman hebrew arabic thai tibetan
-	mongolian box light vertical horizontal triangle diamond heart music note chess king queen cat dog tree flower water
-	fire house car ship train clock book pen key lock bell flag ball hat`)
+// names are words that many characters have in their names together, so that searches find something.
+var names = [][]string{
+	{"latin", "small", "letter", "with"}, {"latin", "capital", "letter", "with"}, {"cyrillic", "small", "letter", "with"},
+	{"greek", "capital", "letter", "and"}, {"arabic", "letter", "with", "above"}, {"mathematical", "bold", "small", "italic"},
+	{"ethiopic", "syllable"}, {"cuneiform", "sign", "times"}, {"right", "arrow", "with", "heavy"},
+}
 
-// searches asks for two words and a random number of results.
+// searches asks for what occurs in names, in a random order, some of it twice, and for a random number of results.
 func searches(server *load.Process) load.Request {
 	return func(ctx context.Context, _ int) (*http.Request, error) {
-		q := words[rand.IntN(len(words))] + " " + words[rand.IntN(len(words))]
-		u := fmt.Sprintf("%s/search?q=%s&limit=%d", server.URL, url.QueryEscape(q), 1+rand.IntN(100))
+		name := names[rand.IntN(len(names))]
+		var q []string
+		for _, i := range rand.Perm(len(name))[:min(len(name), 3)] {
+			q = append(q, name[i])
+		}
+		q = append(q, q[rand.IntN(len(q))], q[rand.IntN(len(q))])
+		u := fmt.Sprintf("%s/search?q=%s&limit=%d", server.URL, url.QueryEscape(strings.Join(q, " ")), 1+rand.IntN(100))
 		return http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // draw draws goodput and latency over the load, side by side.
 func (x *experiment) draw(file string) error {
-	goodput, err := x.panel("goodput, share of saturation", func(p *point) float64 { return p.Goodput / x.Saturation })
+	goodput, err := x.panel("goodput, share of capacity", func(p *point) float64 { return p.Goodput / p.Capacity })
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (x *experiment) draw(file string) error {
 // panel draws a figure of each mode.
 func (x *experiment) panel(title string, figure func(*point) float64) (*plot.Plot, error) {
 	p := plot.New()
-	p.Title.Text, p.X.Label.Text = title, "load, % of saturation"
+	p.Title.Text, p.X.Label.Text = title, "load, % of capacity"
 	p.BackgroundColor = color.White
 	p.Add(plotter.NewGrid())
 	colors := []color.Color{color.RGBA{R: 0xc0, G: 0x39, B: 0x2b, A: 0xff}, color.RGBA{R: 0x1e, G: 0x84, B: 0x49, A: 0xff}}

@@ -13,10 +13,9 @@ import (
 
 func TestPlotShowsGoodputAndLatencyOfBothModes(t *testing.T) {
 	var x experiment
-	x.Saturation = 100
 	for _, m := range modes {
 		for _, percent := range []float64{50, 100, 200} {
-			x.find(m, percent).Result = load.Result{Goodput: percent, P99: time.Second}
+			x.find(m, percent).Result = load.Result{Capacity: 100, Goodput: percent, P99: time.Second}
 		}
 	}
 	file := filepath.Join(t.TempDir(), "plot.svg")
@@ -30,7 +29,7 @@ func TestPlotShowsGoodputAndLatencyOfBothModes(t *testing.T) {
 
 func TestRecordIsKeptFromRunToRun(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "results.json")
-	r, next := record{Saturation: 100}, record{}
+	var r, next record
 	require.NoError(t, next.read(file), "the first run finds none")
 	r.find(modes[1], 50).Goodput = 49
 	require.NoError(t, r.keep(file))

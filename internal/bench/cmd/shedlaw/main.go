@@ -4,7 +4,8 @@
 //	go run ./internal/bench/cmd/shedlaw [-laws none,pi] [-loads 80,100,200] [-work 1ms] [-step 5s]
 //
 // The server has one processor and the load generator, which is in open loop, another (by taskset, where there is
-// one). Loads are percentages of the rate at which a server without a law, kept busy by 16 clients, answers.
+// one). Loads are percentages of the rate at which a server without a law, kept busy by 16 clients, answers before and after
+// each measurement.
 package main
 
 import (
@@ -39,7 +40,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	work := flags.Duration("work", time.Millisecond, "keep the processor busy for `d` in the mean, exponentially distributed")
 	serving := flags.String("serve", "", "be the server, with this `law`")
 	patience := flags.Duration("patience", time.Minute, "repeat a measurement that other processes disturb for `d`")
-	peak := flags.Float64("peak", 0, "take this `rate` for saturation; 0 measures it")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -60,62 +60,53 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		percentages = append(percentages, p)
 	}
-	x := experiment{work: *work, step: *step, patience: *patience, stderr: stderr, peak: *peak}
+	x := experiment{work: *work, step: *step, patience: *patience, stderr: stderr}
 	return x.run(ctx, chosen, percentages, stdout)
 }
 
 // An experiment runs laws under loads.
 type experiment struct {
 	work, step, patience time.Duration
-	peak                 float64
 	stderr               io.Writer
 }
 
 func (x *experiment) run(ctx context.Context, laws []string, loads []float64, stdout io.Writer) error {
-	if x.peak == 0 {
-		err := x.withServer(ctx, "none", func(server *load.Process) (err error) {
-			client := load.NewClient(0)
-			defer client.CloseIdleConnections()
-			x.peak, err = server.Saturation(ctx, client, get(server), 3*time.Second, x.patience)
-			fmt.Fprintf(x.stderr, "saturation: %.0f/s\n", x.peak) //nolint:errcheck // the table says it, too
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
 	var rows []load.Row
-	for _, law := range laws {
-		err := x.withServer(ctx, law, func(server *load.Process) error {
-			client := load.NewClient(0)
-			defer client.CloseIdleConnections()
-			for _, percent := range loads {
-				r, err := x.measure(ctx, server, client, law, percent)
-				if err != nil {
-					return err
+	err := x.withServer(ctx, "none", func(reference *load.Process) error {
+		for _, law := range laws {
+			err := x.withServer(ctx, law, func(server *load.Process) error {
+				client := load.NewClient(0)
+				defer client.CloseIdleConnections()
+				for _, percent := range loads {
+					r, err := x.measure(ctx, server, reference, client, law, percent)
+					if err != nil {
+						return err
+					}
+					rows = append(rows, r)
 				}
-				rows = append(rows, r)
+				return nil
+			})
+			if err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
-			return err
 		}
-	}
-	return load.Table(stdout, fmt.Sprintf("law, load, goodput as a share of %.0f/s", x.peak), rows)
+		return nil
+	})
+	return errors.Join(err, load.Table(stdout, "law, load, goodput as a share of capacity", rows))
 }
 
 // measure loads a server.
-func (x *experiment) measure(ctx context.Context, server *load.Process, client *http.Client, law string, percent float64) (load.Row, error) {
-	r, err := server.Measure(ctx, client, get(server), load.Config{
-		Rate: x.peak * percent / 100, WarmUp: time.Second, Duration: x.step, Seed: uint64(percent),
+func (x *experiment) measure(ctx context.Context, server, reference *load.Process, client *http.Client, law string, percent float64) (load.Row, error) {
+	r, err := server.Measure(ctx, client, load.Relative{
+		Share: percent / 100, Reference: reference, Requests: get,
+		Config: load.Config{WarmUp: time.Second, Duration: x.step, Seed: uint64(percent)},
 	}, x.patience)
 	if err != nil {
 		return load.Row{}, err
 	}
-	name := fmt.Sprintf("%s at %.0f %%: %.2f", law, percent, r.Goodput/x.peak)
-	_, err = fmt.Fprintf(x.stderr, "%s, refused %.1f %%, p50 %v, p99 %v, generator late %v, others took %.0f %%\n", name,
-		100*float64(r.Refused)/float64(max(1, r.Refused+r.Accepted)), r.P50, r.P99, r.Late, r.Intruders*100)
+	name := fmt.Sprintf("%s at %.0f %%: %.2f", law, percent, r.Goodput/r.Capacity)
+	_, err = fmt.Fprintf(x.stderr, "%s, refused %.1f %%, p50 %v, p99 %v, generator late %v, others took %.0f %%, drift %.0f %%\n", name,
+		100*float64(r.Refused)/float64(max(1, r.Refused+r.Accepted)), r.P50, r.P99, r.Late, r.Intruders*100, r.Drift*100)
 	return load.Row{Name: name, Result: r}, err
 }
 
