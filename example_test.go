@@ -10,18 +10,13 @@ import (
 	"github.com/grove-go/grove/taskgroup"
 )
 
-// The first program of the README, with its functions.
+// The first program of the README.
 func Example() {
-	user, news := func(context.Context) error { return nil }, func(ctx context.Context) error {
-		<-ctx.Done() // a service that does not answer
-		return ctx.Err()
-	}
-
 	ctx, cancel := deadline.With(context.Background(), "page", 50*time.Millisecond)
 	defer cancel()
 	err := taskgroup.Run(ctx, func(ctx context.Context, g *taskgroup.Group) error {
-		g.Go(user)
-		g.Go(news)
+		g.Go(func(context.Context) error { return nil })                         // a service that answers
+		g.Go(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }) // one that does not
 		return nil
 	})
 	fmt.Println(err)

@@ -54,13 +54,12 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 
 	// Both addresses are taken before anything is loaded, so that one which is in use is told at once. The components
 	// close the listeners; those of an app that does not come so far are closed here.
-	listen := new(net.ListenConfig).Listen
-	users, err := listen(ctx, "tcp", c.Addr.String())
+	users, err := listen(ctx, "-addr", c.Addr)
 	if err != nil {
 		return err
 	}
 	defer users.Close() //nolint:errcheck // closed before, if all went well
-	operators, err := listen(ctx, "tcp", c.Debug.String())
+	operators, err := listen(ctx, "-debug", c.Debug)
 	if err != nil {
 		return err
 	}
@@ -76,7 +75,7 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 		shutdown.Component{Name: "looplag", Phase: shutdown.Telemetry, Run: probe.Run},
 		telemetry.Component(),
 		kit.Debug(app, operators, telemetry),
-		serveHTTP(users, handler, log),
+		serveHTTP(users, handler, c.Budget, log),
 		shutdown.Component{Name: "announcement", Phase: shutdown.Announce, Start: func(context.Context) error {
 			log.Info("serving", "url", "http://"+users.Addr().String(), "debug", "http://"+operators.Addr().String())
 			return nil
@@ -85,11 +84,26 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 	return app.Run(telemetry.Context(ctx)) // with which everything that is started within is observed
 }
 
-// serveHTTP is the component that serves users.
-func serveHTTP(ln net.Listener, handler http.Handler, log *slog.Logger) shutdown.Component {
+// listen takes the address that a flag names.
+func listen(ctx context.Context, flag string, addr kit.Addr) (net.Listener, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr.String())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return ln, nil
+}
+
+// patience is how long a client may take to send a request, and to take its answer. Without it one that does neither
+// would hold up a stop until the stop's own time is over.
+const patience = 5 * time.Second
+
+// serveHTTP is the component that serves users, whose requests may take budget.
+func serveHTTP(ln net.Listener, handler http.Handler, budget time.Duration, log *slog.Logger) shutdown.Component {
 	return shutdown.HTTP("http", &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
+		ReadHeaderTimeout: patience,
+		ReadTimeout:       patience + budget, // also ends the context of a request that is served for longer
+		WriteTimeout:      patience + budget,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),

@@ -16,35 +16,29 @@ import (
 	search "github.com/grove-go/grove/examples/search"
 )
 
-// output is what a server writes to its standard error. It tells when the server serves.
+// output is what a server writes to its standard error.
 type output struct {
-	serving chan struct{} // closed when the server serves, or cannot
-	copied  sync.WaitGroup
+	copied sync.WaitGroup
 
-	mu         sync.Mutex
-	text       strings.Builder // guarded by mu
-	url, debug string          // set before serving is closed
+	mu    sync.Mutex // guards the following
+	more  sync.Cond  // of mu; tells of another line, and of the end
+	text  strings.Builder
+	ended bool
 }
-
-var servingLine = regexp.MustCompile(`msg=serving url=(\S+) debug=(\S+)`)
 
 // newOutput reads r to its end in the background.
 func newOutput(r io.Reader) *output {
-	o := &output{serving: make(chan struct{})}
+	o := &output{}
+	o.more.L = &o.mu
 	o.copied.Go(func() {
-		announced := false
-		for lines := bufio.NewScanner(r); lines.Scan(); {
+		lines := bufio.NewScanner(r)
+		for more := true; more; {
+			more = lines.Scan()
 			o.mu.Lock()
 			o.text.WriteString(lines.Text() + "\n")
+			o.ended = !more
+			o.more.Broadcast()
 			o.mu.Unlock()
-			if m := servingLine.FindStringSubmatch(lines.Text()); m != nil {
-				o.url, o.debug = m[1], m[2]
-				announced = true
-				close(o.serving)
-			}
-		}
-		if !announced {
-			close(o.serving)
 		}
 	})
 	return o
@@ -56,12 +50,32 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// await waits until the server has written what matches line, and returns the submatches.
+func (o *output) await(t *testing.T, line *regexp.Regexp) []string {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for {
+		if m := line.FindStringSubmatch(o.text.String()); m != nil {
+			return m
+		}
+		require.False(t, o.ended, "there is no %q in\n%s", line, o.text.String())
+		o.more.Wait()
+	}
+}
+
+var (
+	servingLine  = regexp.MustCompile(`msg=serving url=(\S+) debug=(\S+)`)
+	stoppingLine = regexp.MustCompile(`msg="shutdown: stopping"`)
+)
+
 // server is one that runs in the process of the test.
 type server struct {
 	*output
 	*http.Client
-	cancel context.CancelFunc
-	ended  chan error
+	cancel     context.CancelFunc
+	ended      chan error
+	url, debug string
 }
 
 // startServer runs a server on ports of its own until the test ends, or until stop is called. Its requests have more time
@@ -72,7 +86,7 @@ func startServer(t *testing.T, c search.Config) *server {
 	r, w := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
 	transport := &http.Transport{}
-	s := &server{newOutput(r), &http.Client{Transport: transport}, cancel, make(chan error, 1)}
+	s := &server{output: newOutput(r), Client: &http.Client{Transport: transport}, cancel: cancel, ended: make(chan error, 1)}
 	go func() {
 		s.ended <- search.Serve(ctx, c, w)
 		w.CloseWithError(io.EOF)
@@ -82,8 +96,8 @@ func startServer(t *testing.T, c search.Config) *server {
 		s.copied.Wait()
 		transport.CloseIdleConnections()
 	})
-	<-s.serving
-	require.NotEmpty(t, s.url, "the server does not start:\n%s", s)
+	m := s.await(t, servingLine)
+	s.url, s.debug = m[1], m[2]
 	return s
 }
 

@@ -68,13 +68,10 @@ func TestAPortInUseExitsWithOneAndSaysSo(t *testing.T) {
 	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, ln.Close()) }()
-	for _, args := range [][]string{
-		{"-addr", ln.Addr().String(), "-debug", "127.0.0.1:0"},
-		{"-addr", "127.0.0.1:0", "-debug", ln.Addr().String()},
-	} {
-		code, line := start(t, args...)
+	for flag, other := range map[string]string{"-addr": "-debug", "-debug": "-addr"} {
+		code, line := start(t, flag, ln.Addr().String(), other, "127.0.0.1:0")
 		require.Equal(t, 1, code)
-		require.Contains(t, line, ln.Addr().String())
+		require.Contains(t, line, flag+": listen tcp "+ln.Addr().String())
 		require.Contains(t, line, "address already in use")
 	}
 }

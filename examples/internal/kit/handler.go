@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/grove-go/grove/deadline"
 	"github.com/grove-go/grove/executor"
@@ -42,7 +43,7 @@ func problem(log *slog.Logger, r *http.Request, err error) *Problem {
 	if spent, ok := errors.AsType[*deadline.Error](err); ok {
 		return &Problem{
 			Status: http.StatusGatewayTimeout,
-			Detail: fmt.Sprintf("The budget %q of %v ran out.", spent.Name, spent.Limit),
+			Detail: fmt.Sprintf("The budget %q of %v ran out.", spent.Name, max(0, spent.Limit.Round(time.Millisecond))),
 			Budget: spent.Name,
 		}
 	}

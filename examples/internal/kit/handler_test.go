@@ -74,12 +74,18 @@ func TestHandlerWritesAProblemAsItIs(t *testing.T) {
 }
 
 func TestHandlerNamesTheBudgetThatRanOut(t *testing.T) {
-	resp, log := serve(fails(fmt.Errorf("query: %w", &deadline.Error{Name: "search", Limit: 300 * time.Millisecond})), request(t))
-	require.Equal(t, http.StatusGatewayTimeout, resp.Code)
-	p := problem(t, resp)
-	require.Equal(t, "search", p["budget"])
-	require.Equal(t, `The budget "search" of 300ms ran out.`, p["detail"])
-	require.Empty(t, log)
+	for limit, want := range map[time.Duration]string{
+		300 * time.Millisecond: `The budget "search" of 300ms ran out.`,
+		289_981_545:            `The budget "search" of 290ms ran out.`,
+		-9 * time.Millisecond:  `The budget "search" of 0s ran out.`, // its client waits for less than it takes to answer
+	} {
+		resp, log := serve(fails(fmt.Errorf("query: %w", &deadline.Error{Name: "search", Limit: limit})), request(t))
+		require.Equal(t, http.StatusGatewayTimeout, resp.Code)
+		p := problem(t, resp)
+		require.Equal(t, "search", p["budget"])
+		require.Equal(t, want, p["detail"])
+		require.Empty(t, log)
+	}
 }
 
 func TestHandlerAsksForALaterTryWhenThereIsTooMuchToDo(t *testing.T) {

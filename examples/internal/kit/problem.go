@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 )
@@ -22,7 +23,10 @@ func (p *Problem) Error() string { return p.Detail }
 
 // Write sends the problem as the answer. An overloaded or unavailable server asks to be left alone for a second.
 func (p *Problem) Write(w http.ResponseWriter) {
-	body, err := json.Marshal(struct {
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false) // it is JSON by its type, and q=snow&limit=20 is meant to be read
+	err := e.Encode(struct {
 		Title   string `json:"title"`
 		Status  int    `json:"status"`
 		Detail  string `json:"detail"`
@@ -41,5 +45,5 @@ func (p *Problem) Write(w http.ResponseWriter) {
 		h.Set("Retry-After", "1")
 	}
 	w.WriteHeader(p.Status)
-	w.Write(append(body, '\n'))
+	w.Write(body.Bytes())
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -59,6 +60,9 @@ type Cache struct {
 // New checks the configuration. It connects to nothing before [Cache.Start].
 func New(c Config) (*Cache, error) {
 	option, err := rueidis.ParseURL(c.URL)
+	if wrong, ok := errors.AsType[*url.Error](err); ok {
+		return nil, fmt.Errorf("redis: %w", wrong.Err) // the rest of it has the URL, and so the password
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -197,8 +197,10 @@ func TestNewRefusesAURLThatItCannotRead(t *testing.T) {
 		"redis://127.0.0.1/first":                        "invalid database number",
 		"redis://127.0.0.1:1?addr=127.0.0.1:2":           "want one address",
 		"redis://" + strings.Repeat("%", 3) + "@nowhere": "invalid",
+		"redis://user:secret@127.0.0.1:port":             "invalid port",
 	} {
 		_, err := rediscache.New(rediscache.Config{URL: url})
 		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "secret")
 	}
 }

@@ -40,7 +40,7 @@ func model(words []string, limit int) []ucd.Char {
 	return found
 }
 
-// sharedSQLite is one for all tests that only ask, since the race detector makes building it take ten seconds. TestMain
+// sharedSQLite is one for all tests that only ask, since the race detector can make building it take ten seconds. TestMain
 // closes it.
 var (
 	sharedSQLite *store.SQLite
@@ -62,12 +62,6 @@ func startSQLite(t testing.TB) *store.SQLite {
 	return sharedSQLite
 }
 
-func startPostgres(t testing.TB) *store.Postgres {
-	t.Helper()
-	url, schema := servicetest.Postgres(t)
-	return startPostgresAt(t, store.PostgresConfig{URL: url, Schema: schema})
-}
-
 func startPostgresAt(t testing.TB, c store.PostgresConfig) *store.Postgres {
 	t.Helper()
 	db, err := store.NewPostgres(c)
@@ -77,10 +71,30 @@ func startPostgresAt(t testing.TB, c store.PostgresConfig) *store.Postgres {
 	return db
 }
 
-// each runs a test on every database.
-func each(t *testing.T, test func(t *testing.T, db store.Database)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, startSQLite(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, startPostgres(t)) })
+// TestDatabasesAnswerAlike holds each of them to the same rule. They are loaded once.
+func TestDatabasesAnswerAlike(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) store.Database{
+		"SQLite": func(t *testing.T) store.Database { return startSQLite(t) },
+		"Postgres": func(t *testing.T) store.Database {
+			url, schema := servicetest.Postgres(t)
+			return startPostgresAt(t, store.PostgresConfig{URL: url, Schema: schema})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := start(t)
+			for name, test := range map[string]func(t *testing.T, db store.Database){
+				"ByNameFollowsTheRule":                      byNameFollowsTheRule,
+				"ByNameTakesEveryCharacterForItself":        byNameTakesEveryCharacterForItself,
+				"ByNameFollowsTheRuleForWordsCutOutOfNames": byNameFollowsTheRuleForWordsCutOutOfNames,
+				"ByRuneReturnsTheCharacterOrNone":           byRuneReturnsTheCharacterOrNone,
+				"FindReturnsTheCharactersInOrder":           findReturnsTheCharactersInOrder,
+				"ByNameEndsWithItsContext":                  byNameEndsWithItsContext,
+				"ByNameServesManyCallersAtOnce":             byNameServesManyCallersAtOnce,
+			} {
+				t.Run(name, func(t *testing.T) { test(t, db) })
+			}
+		})
+	}
 }
 
 // matches compares an answer with the model's.
@@ -93,108 +107,95 @@ func matches(t *testing.T, db store.Database, words []string, limit int) {
 	}
 }
 
-func TestByNameFollowsTheRule(t *testing.T) {
-	each(t, func(t *testing.T, db store.Database) {
-		for _, query := range []string{
-			"SNOWMAN", "SNOW", "SNOW MAN", "MAN SNOW", "CAT", "LATIN SMALL LETTER", "SIGN", "-", "A", "AB", "1F", "QZ",
-			"A B C", "SNOW A", "AN SNOWM", "ZZZ", "NOSUCHNAME", "X NOSUCHNAME", "MAN MAN MAN", //nolint:dupword // a word may be given twice
-		} {
-			for _, limit := range []int{1, 20, 100} {
-				matches(t, db, strings.Fields(query), limit)
-			}
+func byNameFollowsTheRule(t *testing.T, db store.Database) {
+	for _, query := range []string{
+		"SNOWMAN", "SNOW", "SNOW MAN", "MAN SNOW", "CAT", "LATIN SMALL LETTER", "SIGN", "-", "A", "AB", "1F", "QZ",
+		"A B C", "SNOW A", "AN SNOWM", "ZZZ", "NOSUCHNAME", "X NOSUCHNAME", "MAN MAN MAN", //nolint:dupword // a word may be given twice
+	} {
+		for _, limit := range []int{1, 20, 100} {
+			matches(t, db, strings.Fields(query), limit)
 		}
-	})
+	}
 }
 
-func TestByNameTakesEveryCharacterForItself(t *testing.T) {
-	each(t, func(t *testing.T, db store.Database) {
-		for r := rune('!'); r < 0x7F; r++ {
-			word := strings.ToUpper(string(r))
-			matches(t, db, []string{word}, 20)
-			matches(t, db, []string{"SNOW" + word}, 20)
+func byNameTakesEveryCharacterForItself(t *testing.T, db store.Database) {
+	for r := rune('!'); r < 0x7F; r++ {
+		if 'a' <= r && r <= 'z' {
+			continue // words are in upper case
 		}
-		for _, word := range []string{
-			"%%%", "___", `\\\`, `"""`, "S_O", "S%W", `\`, `\%`, `SNOW\`, `"SNOW"`, `"`, `""""`, "SNOW*", "^SNOW", "NAME:SNOW", "'", "''';",
-			"(SNOW)", "$1", "?", "?1", ":A", "@A", "--", "/*", ";", "NEAR(A)", "OR", "AND", "NOT",
-		} {
-			matches(t, db, []string{"SNOW", word}, 20)
-		}
-	})
+		matches(t, db, []string{string(r)}, 20)
+		matches(t, db, []string{"SNOW" + string(r)}, 20)
+	}
+	for _, word := range []string{
+		"%%%", "___", `\\\`, `"""`, "S_O", "S%W", `\`, `\%`, `SNOW\`, `"SNOW"`, `"`, `""""`, "SNOW*", "^SNOW", "NAME:SNOW", "'", "''';",
+		"(SNOW)", "$1", "?", "?1", ":A", "@A", "--", "/*", ";", "NEAR(A)", "OR", "AND", "NOT",
+	} {
+		matches(t, db, []string{"SNOW", word}, 20)
+	}
 }
 
-// TestByNameFollowsTheRuleForWordsCutOutOfNames also shows that both databases answer alike.
-func TestByNameFollowsTheRuleForWordsCutOutOfNames(t *testing.T) {
-	each(t, func(t *testing.T, db store.Database) {
-		random := rand.New(rand.NewPCG(1, 2))
-		for range 100 {
-			name := all()[random.IntN(len(all()))].Name
-			var words []string
-			for range 1 + random.IntN(3) {
-				from := random.IntN(len(name))
-				to := min(len(name), from+1+random.IntN(6))
-				words = append(words, strings.Fields(name[from:to])...)
-			}
-			if len(words) > 0 {
-				matches(t, db, words, 1+random.IntN(50))
-			}
+func byNameFollowsTheRuleForWordsCutOutOfNames(t *testing.T, db store.Database) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		name := all()[random.IntN(len(all()))].Name
+		var words []string
+		for range 1 + random.IntN(3) {
+			from := random.IntN(len(name))
+			to := min(len(name), from+1+random.IntN(6))
+			words = append(words, strings.Fields(name[from:to])...)
 		}
-	})
+		if len(words) > 0 {
+			matches(t, db, words, 1+random.IntN(50))
+		}
+	}
 }
 
-func TestByRuneReturnsTheCharacterOrNone(t *testing.T) {
-	each(t, func(t *testing.T, db store.Database) {
-		for r, want := range map[rune][]ucd.Char{
-			'☃':            {{Rune: '☃', Name: "SNOWMAN"}},
-			'A':            {{Rune: 'A', Name: "LATIN CAPITAL LETTER A"}},
-			0x10FFFF:       nil,
-			'\u4E00':       nil,
-			utf8.RuneError: {{Rune: 0xFFFD, Name: "REPLACEMENT CHARACTER"}},
-		} {
-			got, err := db.ByRune(t.Context(), r)
-			require.NoError(t, err)
-			require.True(t, slices.Equal(want, got), "%U: %v", r, got)
-		}
-	})
-}
-
-func TestFindOnARealDatabase(t *testing.T) {
-	each(t, func(t *testing.T, db store.Database) {
-		found, err := store.Find(t.Context(), db, store.NewQuery("snowman", 20))
+func byRuneReturnsTheCharacterOrNone(t *testing.T, db store.Database) {
+	for r, want := range map[rune][]ucd.Char{
+		'☃':            {{Rune: '☃', Name: "SNOWMAN"}},
+		'A':            {{Rune: 'A', Name: "LATIN CAPITAL LETTER A"}},
+		0x10FFFF:       nil,
+		'\u4E00':       nil,
+		utf8.RuneError: {{Rune: 0xFFFD, Name: "REPLACEMENT CHARACTER"}},
+	} {
+		got, err := db.ByRune(t.Context(), r)
 		require.NoError(t, err)
-		require.Equal(t, []ucd.Char{
-			{Rune: '☃', Name: "SNOWMAN"},
-			{Rune: '⛇', Name: "BLACK SNOWMAN"},
-			{Rune: '⛄', Name: "SNOWMAN WITHOUT SNOW"},
-		}, found)
-	})
+		require.True(t, slices.Equal(want, got), "%U: %v", r, got)
+	}
 }
 
-func TestByNameEndsWithItsContext(t *testing.T) {
-	each(t, func(t *testing.T, db store.Database) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, err := db.ByName(ctx, []string{"SNOW"}, 20)
-		require.ErrorIs(t, err, context.Canceled)
-	})
+func findReturnsTheCharactersInOrder(t *testing.T, db store.Database) {
+	found, err := store.Find(t.Context(), db, store.NewQuery("snowman", 20))
+	require.NoError(t, err)
+	require.Equal(t, []ucd.Char{
+		{Rune: '☃', Name: "SNOWMAN"},
+		{Rune: '⛇', Name: "BLACK SNOWMAN"},
+		{Rune: '⛄', Name: "SNOWMAN WITHOUT SNOW"},
+	}, found)
 }
 
-func TestByNameServesManyCallersAtOnce(t *testing.T) {
-	each(t, func(t *testing.T, db store.Database) {
-		want := model([]string{"SNOW"}, 20)
-		var callers sync.WaitGroup
-		for range 16 {
-			callers.Go(func() {
-				for range 20 {
-					got, err := db.ByName(t.Context(), []string{"SNOW"}, 20)
-					if err != nil || !slices.Equal(want, got) {
-						t.Errorf("got %v, %v", got, err)
-						return
-					}
+func byNameEndsWithItsContext(t *testing.T, db store.Database) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := db.ByName(ctx, []string{"SNOW"}, 20)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func byNameServesManyCallersAtOnce(t *testing.T, db store.Database) {
+	want := model([]string{"SNOW"}, 20)
+	var callers sync.WaitGroup
+	for range 16 {
+		callers.Go(func() {
+			for range 20 {
+				got, err := db.ByName(t.Context(), []string{"SNOW"}, 20)
+				if err != nil || !slices.Equal(want, got) {
+					t.Errorf("got %v, %v", got, err)
+					return
 				}
-			})
-		}
-		callers.Wait()
-	})
+			}
+		})
+	}
+	callers.Wait()
 }
 
 // recorder is a store.Progress that checks what it is told.

@@ -1,8 +1,9 @@
 package store
 
 var (
-	Table       = tableName
-	CancelGrace = &cancelGrace
+	Table          = tableName
+	CancelGrace    = &cancelGrace
+	ConnectTimeout = &connectTimeout
 )
 
 func (p *Postgres) Connections() int64 { return p.pool.Stat().NewConnsCount() }

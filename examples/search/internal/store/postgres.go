@@ -35,6 +35,10 @@ var tableName = "characters_" + strings.ReplaceAll(ucd.Version, ".", "_")
 // connections just when the server is slow.
 var cancelGrace = 100 * time.Millisecond
 
+// connectTimeout is how long a connection may take to come about, unless the URL has a connect_timeout. The pool would
+// wait two minutes, and while it does so in all its places it serves nobody, even if the server is back.
+var connectTimeout = 5 * time.Second
+
 // Postgres is a [Database] in a PostgreSQL server. Waiting for a server costs no processor, so there is no executor
 // in front of it: the connections of the pool are the limit.
 type Postgres struct {
@@ -60,6 +64,9 @@ func NewPostgres(c PostgresConfig) (*Postgres, error) {
 	// The pattern decides whether the trigrams or the order of the answer is the better way in, so a plan made for
 	// any pattern is of no use.
 	config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
 	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn(), DeadlineDelay: cancelGrace}
 	}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	neturl "net/url"
 	"sync"
 	"testing"
 	"time"
@@ -141,6 +142,23 @@ func TestPostgresStartTellsThatNobodyAnswers(t *testing.T) {
 	require.NoError(t, err)
 	err = db.Start(t.Context(), nil)
 	require.ErrorContains(t, err, "connection refused")
+}
+
+func TestPostgresStartTellsThatTheServerHangs(t *testing.T) {
+	url, _ := servicetest.Postgres(t)
+	u, err := neturl.Parse(url)
+	require.NoError(t, err)
+	proxy := servicetest.NewProxy(t, u.Host)
+	proxy.Stall()
+	u.Host = proxy.Addr
+	defer func(usual time.Duration) { *store.ConnectTimeout = usual }(*store.ConnectTimeout)
+	*store.ConnectTimeout = 50 * time.Millisecond
+	db, err := store.NewPostgres(store.PostgresConfig{URL: u.String()})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.ErrorContains(t, db.Start(ctx, nil), "timeout")
+	require.NoError(t, ctx.Err(), "it does not wait for as long as it is given")
 }
 
 func TestNewPostgresRefusesAURLThatItCannotRead(t *testing.T) {

@@ -22,10 +22,11 @@ import (
 	"github.com/grove-go/grove/observe"
 )
 
-// database answers every query by name with what find returns, and has no single characters.
+// database answers every query by name with what find returns, and has no single characters but those of findRune.
 type database struct {
-	calls int
-	find  func(ctx context.Context, words []string, limit int) ([]ucd.Char, error)
+	calls    int
+	find     func(ctx context.Context, words []string, limit int) ([]ucd.Char, error)
+	findRune func(r rune) []ucd.Char
 }
 
 func (d *database) ByName(ctx context.Context, words []string, limit int) ([]ucd.Char, error) {
@@ -33,7 +34,12 @@ func (d *database) ByName(ctx context.Context, words []string, limit int) ([]ucd
 	return d.find(ctx, words, limit)
 }
 
-func (d *database) ByRune(context.Context, rune) ([]ucd.Char, error) { return nil, nil }
+func (d *database) ByRune(_ context.Context, r rune) ([]ucd.Char, error) {
+	if d.findRune == nil {
+		return nil, nil
+	}
+	return d.findRune(r), nil
+}
 
 // shared is a shared cache in a map, or a broken one.
 type shared struct {
@@ -258,16 +264,20 @@ func TestAFullQueueIsToldApartFromAFailure(t *testing.T) {
 }
 
 func TestAPanicIsLoggedAndBecomesAnInternalError(t *testing.T) {
-	db := &database{find: func(context.Context, []string, int) ([]ucd.Char, error) { panic("boom") }}
-	s := newSite(db, nil)
-	o, err := observe.New(observe.Config{Logger: slog.New(slog.NewTextHandler(&s.log, nil))})
-	require.NoError(t, err)
-	s.Handler = o.Recover(s.Handler)
-	resp, body := s.get(t, "/search?q=snowman")
-	require.Equal(t, http.StatusInternalServerError, resp.Code)
-	require.NotContains(t, body, "boom")
-	require.Equal(t, 1, strings.Count(s.log.String(), "panic=boom"), "it is logged once")
-	require.Contains(t, s.log.String(), "TestAPanicIsLoggedAndBecomesAnInternalError")
+	for target, db := range map[string]*database{
+		"/search?q=snowman": {find: func(context.Context, []string, int) ([]ucd.Char, error) { panic("boom") }},
+		"/search?q=☃":       {findRune: func(rune) []ucd.Char { panic("boom") }}, // in a task of the handler
+	} {
+		s := newSite(db, nil)
+		o, err := observe.New(observe.Config{Logger: slog.New(slog.NewTextHandler(&s.log, nil))})
+		require.NoError(t, err)
+		s.Handler = o.Recover(s.Handler)
+		resp, body := s.get(t, target)
+		require.Equal(t, http.StatusInternalServerError, resp.Code, target)
+		require.NotContains(t, body, "boom")
+		require.Equal(t, 1, strings.Count(s.log.String(), "panic=boom"), "it is logged once")
+		require.Contains(t, s.log.String(), "TestAPanicIsLoggedAndBecomesAnInternalError")
+	}
 }
 
 func TestThePageIsServedWithAStrictPolicy(t *testing.T) {

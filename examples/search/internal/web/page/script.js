@@ -5,6 +5,7 @@ const status = document.querySelector("#status");
 const list = document.querySelector("#results");
 
 const pause = 60; // milliseconds without a key before the server is asked
+const limit = 50;
 let timer;
 let request = new AbortController();
 
@@ -21,12 +22,13 @@ async function search() {
     return;
   }
   try {
-    const response = await fetch(`search?q=${encodeURIComponent(q)}&limit=50`, { signal });
-    const answer = await response.json();
+    const response = await fetch(`search?q=${encodeURIComponent(q)}&limit=${limit}`, { signal });
+    const json = response.headers.get("Content-Type").includes("json");
+    const answer = await (json ? response.json() : response.text());
     if (signal.aborted) return;
     if (!response.ok) {
       show([]);
-      status.textContent = answer.detail;
+      status.textContent = json ? answer.detail : answer; // a server that is too late to look at a request sends text
       return;
     }
     show(answer.results);
@@ -42,7 +44,8 @@ async function search() {
 function summary(count, timing) {
   const steps = (timing ?? "").split(", ").map((step) => step.split(";"));
   const total = steps.reduce((sum, [, , dur]) => sum + Number(dur?.split("=")[1] ?? 0), 0);
-  const found = count === 0 ? "No character" : count === 1 ? "1 character" : `${count} characters`;
+  const found = count === 0 ? "No character" : count === 1 ? "1 character" :
+    count < limit ? `${count} characters` : `The first ${count} characters`;
   const places = { l1: "the cache of the process", l2: "the shared cache", db: "the database" };
   return `${found} from ${places[steps.at(-1)[0]]} in ${total.toFixed(2)} ms`;
 }
@@ -115,6 +118,7 @@ document.addEventListener("keydown", (event) => {
     input.focus();
     input.select();
   } else {
+    if (event.key.length === 1 && event.key !== " ") input.focus(); // a letter goes on with the search
     return;
   }
   event.preventDefault();
