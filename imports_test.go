@@ -66,7 +66,7 @@ var arrows = map[string]arrow{
 
 	"observe": {
 		why:   "watches all five, and is the only one that knows OpenTelemetry",
-		grove: []string{"taskgroup", "deadline", "executor", "shutdown", "looplag"},
+		grove: []string{"taskgroup", "deadline", "executor", "shutdown", "looplag", "looplag/shed"},
 		other: []string{"go.opentelemetry.io/otel"}, http: true,
 	},
 

@@ -44,9 +44,15 @@ func (o *Observer) callEnded(ctx context.Context, p *pool, c executor.CallInfo, 
 	if trace.SpanFromContext(ctx).IsRecording() {
 		o.callSpan(ctx, p, c, err)
 	}
-	if p, ok := err.(*taskgroup.PanicError); ok { //nolint:errorlint // a panic further down is another's
-		o.panicked(ctx, inCall, p, slog.String("executor", c.Pool), slog.String("call", c.Name), slog.Duration("after", c.Run))
+	if panicked, ok := err.(*taskgroup.PanicError); ok { //nolint:errorlint // a panic further down is another's
+		o.panicked(ctx, inCall, panicked, slog.String("executor", p.name), slog.String("call", title(c.Name, "")), slog.Duration("after", c.Run))
 	}
+}
+
+// callStuck tells of a call that has been running for longer than its pool thinks it should.
+func (o *Observer) callStuck(ctx context.Context, p *pool, c executor.CallInfo, stack []byte) {
+	o.log(ctx, slog.LevelWarn, "call stuck", slog.String("executor", p.name), slog.String("call", title(c.Name, "")),
+		slog.Duration("after", c.Run), slog.String("stack", string(stack)))
 }
 
 // callSpan records a call as a span that begins when the call came, with an event when it was started. It is made when
@@ -54,8 +60,8 @@ func (o *Observer) callEnded(ctx context.Context, p *pool, c executor.CallInfo, 
 func (o *Observer) callSpan(ctx context.Context, p *pool, c executor.CallInfo, err error) {
 	ended := time.Now()
 	started := ended.Add(-c.Run)
-	_, span := o.tracer.Start(ctx, p.name+" "+title("", c.Name), trace.WithTimestamp(started.Add(-c.Wait)), trace.WithAttributes(
-		keyExecutor.String(p.name), attribute.String("grove.call", c.Name), keyOutcome.String(outcomeOf(err).String())))
+	_, span := o.tracer.Start(ctx, p.name+" "+title("", clean(c.Name, longestName)), trace.WithTimestamp(started.Add(-c.Wait)), trace.WithAttributes(
+		keyExecutor.String(p.name), attribute.String("grove.call", title(c.Name, "")), keyOutcome.String(outcomeOf(err).String())))
 	span.AddEvent("started", trace.WithTimestamp(started))
 	if err != nil {
 		p, _ := err.(*taskgroup.PanicError) //nolint:errorlint // a panic further down is another's

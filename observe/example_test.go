@@ -93,8 +93,8 @@ func ExampleObserver_Handler() {
 	_, executors, _ := strings.Cut(w.Body.String(), "EXECUTORS\n")
 	fmt.Println(executors)
 	// Output:
-	//   name    running  queued  oldest  oldest queued  abandoned  ended  refused
-	//   sqlite  0/4      0/4     0s      0s             0          0      0
+	//   name    running  queued  oldest  oldest queued  abandoned
+	//   sqlite      0/4     0/4      0s             0s          0
 }
 
 // A lint is on the page within a second of when it begins; here the page makes the clock tick, since Run does not run.

@@ -3,10 +3,10 @@ package observe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 	"weak"
@@ -20,21 +20,21 @@ import (
 
 // taskFailed tells of the failure of a task: the span of its group in any case, since each group has its own, and the log
 // unless it is one that has come up from below.
-func (o *Observer) taskFailed(ctx context.Context, span trace.Span, t taskgroup.TaskInfo, err error, took time.Duration) {
+func (o *Observer) taskFailed(ctx context.Context, g *group, t taskgroup.TaskInfo, err error, took time.Duration) {
 	name := title(t.Name, t.Func)
 	p, isPanic := err.(*taskgroup.PanicError) //nolint:errorlint // a panic further down is another's
-	if span != nil {
-		recordFailure(span, err, p, append(code(t.Func, t.File, t.Line), attribute.String("grove.task", name)))
+	if g.span != nil {
+		recordFailure(g.span, err, p, append(code(t.Func, t.File, t.Line), attribute.String("grove.task", name)))
 	}
-	if isPanic {
-		o.panicked(ctx, inTask, p, slog.String("group", t.Group), slog.String("task", name),
-			slog.String("func", t.Func), slog.String("at", place(t.File, t.Line)), slog.Duration("after", took))
-		return
+	attrs := []slog.Attr{
+		slog.String("group", g.name), slog.String("task", name),
+		slog.String("func", t.Func), slog.String("at", place(t.File, t.Line)), slog.Duration("after", took),
 	}
-	if !o.told.before(err) {
-		o.log(ctx, slog.LevelWarn, "task failed", slog.String("group", t.Group), slog.String("task", name),
-			slog.String("func", t.Func), slog.String("at", place(t.File, t.Line)), slog.Duration("after", took),
-			slog.Any("error", err))
+	switch {
+	case isPanic:
+		o.panicked(ctx, inTask, p, attrs...)
+	case !o.told.before(err):
+		o.log(ctx, slog.LevelWarn, "task failed", append(attrs, slog.Any("error", err))...)
 	}
 }
 
@@ -61,22 +61,14 @@ func (o *Observer) log(ctx context.Context, level slog.Level, text string, attrs
 
 // recordFailure adds the failure to a span as an event, by the semantic conventions for exceptions.
 func recordFailure(span trace.Span, err error, p *taskgroup.PanicError, attrs []attribute.KeyValue) {
+	kind, text := fmt.Sprintf("%T", err), fmt.Sprint(err) // which, unlike span.RecordError, survives errors that panic
 	if p != nil {
+		kind, text = fmt.Sprintf("%T", p.Value), p.Summary()
 		attrs = append(attrs, attribute.String("exception.stacktrace", string(p.Stack)))
-		err = errors.New(p.Summary())
 	}
-	span.RecordError(err, trace.WithAttributes(attrs...))
-	span.SetStatus(codes.Error, brief(err))
-}
-
-// brief is the first line of an error, and not too much of it.
-func brief(err error) string {
-	const most = 300
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	if len(line) > most {
-		line = strings.ToValidUTF8(line[:most], "") + "…"
-	}
-	return line
+	attrs = append(attrs, attribute.String("exception.type", kind), attribute.String("exception.message", text))
+	span.AddEvent("exception", trace.WithAttributes(attrs...))
+	span.SetStatus(codes.Error, clean(text, longestText))
 }
 
 // told remembers panics that have been logged, for as long as somebody can come with them again.

@@ -49,6 +49,30 @@ func TestAFailureIsLoggedWithItsGroupItsTaskAndWhereItIs(t *testing.T) {
 	require.NotContains(t, r, "trace_id")
 }
 
+func TestAGroupWithoutANameIsLoggedByItsFunction(t *testing.T) {
+	o, log := newObserver(t, observe.Config{})
+	g := taskgroup.New(o.Context(t.Context()))
+	g.Go(fails)
+	require.Error(t, g.Wait())
+	r := log.only(t)
+	require.Equal(t, "observe_test.TestAGroupWithoutANameIsLoggedByItsFunction", r["group"])
+	require.Equal(t, "observe_test.fails", r["task"])
+}
+
+// absent is an error whose methods cannot be called on nil.
+type absent struct{ text string }
+
+func (a *absent) Error() string { return a.text }
+
+func TestAnErrorThatPanicsWhenAskedIsAFailureLikeAnyOther(t *testing.T) {
+	o, log := newObserver(t, observe.Config{})
+	g := taskgroup.New(o.Context(t.Context()), taskgroup.Name("page"))
+	g.Go(func(context.Context) error { return (*absent)(nil) })
+	require.NotPanics(t, func() { _ = g.Wait() })
+	require.Equal(t, "page", log.only(t)["group"])
+	require.Equal(t, "page", newSite(t, o).state().Failed[0].Name)
+}
+
 func TestAFailureThatComesUpFromAGroupBelowIsLoggedOnce(t *testing.T) {
 	for name, wrap := range map[string]func(error) error{
 		"as it is": asItIs,

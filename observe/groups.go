@@ -2,8 +2,7 @@ package observe
 
 import (
 	"context"
-	"path"
-	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -15,8 +14,10 @@ import (
 
 // group is what an Observer knows about a live group beside what the tree has.
 type group struct {
+	name string
 	work *work
-	span trace.Span // nil if the parent does not record
+	span trace.Span   // nil if the parent does not record
+	last atomic.Int64 // when the task that ended last did, as the time since the Observer began
 }
 
 type groupKey struct{}
@@ -28,7 +29,7 @@ func groupOf(ctx context.Context) *group {
 
 func (o *Observer) groupStarted(ctx context.Context, g taskgroup.GroupInfo) context.Context {
 	name := title(g.Name, g.Func)
-	own := &group{work: o.series.of(name)}
+	own := &group{name: name, work: o.series.of(name)}
 	own.work.groups.Add(1)
 	if trace.SpanFromContext(ctx).IsRecording() {
 		ctx, own.span = o.tracer.Start(ctx, name, trace.WithTimestamp(g.Started), trace.WithAttributes(code(g.Func, g.File, g.Line)...))
@@ -40,15 +41,18 @@ func (o *Observer) groupEnded(ctx context.Context, g taskgroup.GroupInfo, err er
 	own := groupOf(ctx)
 	own.work.groups.Add(-1)
 	now := time.Now()
-	if !g.Canceled.IsZero() {
-		o.cancelLatency.Record(ctx, now.Sub(g.Canceled).Seconds(), own.work.recordNamed...)
+	stopping := own.ended(o).Sub(g.Canceled)
+	if g.Canceled.IsZero() || stopping < 0 {
+		stopping = 0
+	} else {
+		o.cancelLatency.Record(ctx, stopping.Seconds(), own.work.recordNamed...)
 	}
-	o.past.add(g, err, now)
+	o.past.add(own.name, g, err, now, stopping)
 	if own.span == nil {
 		return
 	}
 	if !g.Canceled.IsZero() && g.Cause != nil {
-		own.span.AddEvent("canceled", trace.WithTimestamp(g.Canceled), trace.WithAttributes(attribute.String("grove.cause", g.Cause.Error())))
+		own.span.AddEvent("canceled", trace.WithTimestamp(g.Canceled), trace.WithAttributes(attribute.String("grove.cause", brief(g.Cause))))
 	}
 	if err != nil {
 		own.span.SetStatus(codes.Error, brief(err))
@@ -69,20 +73,27 @@ func (o *Observer) taskEnded(ctx context.Context, t taskgroup.TaskInfo, err erro
 	}
 	own.work.tasks.Add(-1)
 	own.work.ended[how].Add(1)
-	took := time.Since(t.Started)
+	now := time.Now()
+	own.taskEnded(now.Sub(o.began))
+	took := now.Sub(t.Started)
 	o.taskDuration.Record(ctx, took.Seconds(), own.work.record[how]...)
 	if err != nil && !echo {
-		o.taskFailed(ctx, own.span, t, err, took)
+		o.taskFailed(ctx, own, t, err, took)
 	}
 }
 
-// title is the shortest name for a group or a task: its own, or its function with the package that it is in.
-func title(name, function string) string {
-	if name != "" {
-		return name
+// taskEnded notes when a task has ended. They do not come in order.
+func (g *group) taskEnded(at time.Duration) {
+	for {
+		last := g.last.Load()
+		if int64(at) <= last || g.last.CompareAndSwap(last, int64(at)) {
+			return
+		}
 	}
-	return path.Base(function)
 }
+
+// ended is when the last task has ended: before the group has, whose owner may come for it much later.
+func (g *group) ended(o *Observer) time.Time { return o.began.Add(time.Duration(g.last.Load())) }
 
 // code are the attributes for a place in the program.
 func code(function, file string, line int) []attribute.KeyValue {
@@ -94,21 +105,4 @@ func code(function, file string, line int) []attribute.KeyValue {
 		attribute.String("code.file.path", file),
 		attribute.Int("code.line.number", line),
 	}
-}
-
-// shortPlace is a place as people recognize it: the file and the folder that it is in.
-func shortPlace(at string) string {
-	dir, file := path.Split(at)
-	if dir == "" {
-		return at
-	}
-	return path.Join(path.Base(dir), file)
-}
-
-// place is a place in the program as editors and terminals find it.
-func place(file string, line int) string {
-	if file == "" {
-		return ""
-	}
-	return file + ":" + strconv.Itoa(line)
 }

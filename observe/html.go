@@ -29,9 +29,11 @@ var pageTemplate = sync.OnceValue(func() *template.Template {
 		"clock":  func(t time.Time) string { return t.Format(time.TimeOnly) },
 		"ago":    func(now, t time.Time) string { return seconds(now.Sub(t)).String() },
 		"short":  shortPlace,
-		"first":  func(all []endedGroup) []endedGroup { return all[:min(len(all), listed)] },
-		"rest":   func(all []endedGroup) int { return max(0, len(all)-listed) },
-		"pair":   func(a, b any) struct{ A, B any } { return struct{ A, B any }{a, b} },
+		"merge": func(all []endedGroup) map[string]any {
+			kinds, rest := merge(all)
+			return map[string]any{"Kinds": kinds, "Rest": rest}
+		},
+		"pair": func(a, b any) struct{ A, B any } { return struct{ A, B any }{a, b} },
 	}).Parse(pageHTML))
 })
 
@@ -49,15 +51,12 @@ func (p *page) html(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", contentPolicy())
 	w.Header().Set("Referrer-Policy", "same-origin")
-	w.Write(p.render("page"))
+	w.Write(render("page", p.current()))
 }
 
-// main is what changes from second to second.
-func (p *page) main() []byte { return p.render("main") }
-
-func (p *page) render(part string) []byte {
+func render(part string, s *state) []byte {
 	var b bytes.Buffer
-	if err := pageTemplate().ExecuteTemplate(&b, part, p.current()); err != nil {
+	if err := pageTemplate().ExecuteTemplate(&b, part, s); err != nil {
 		panic(err) // the template and its data are ours
 	}
 	return b.Bytes()

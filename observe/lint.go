@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/grove-go/grove/looplag"
+	"github.com/grove-go/grove/looplag/shed"
 	"github.com/grove-go/grove/taskgroup"
 )
 
@@ -68,6 +69,10 @@ func (f *finder) executors(executors []*pool, full map[*pool]time.Time) {
 			f.add("executor_full", p.name, "%s has been full for %v: %d calls run and %d wait",
 				p.name, seconds(f.now.Sub(since)), s.Running, s.Queued)
 		}
+		if s.Stuck > 0 {
+			f.add("stuck", p.name, "%d of the calls of %s have been running for longer than they should, for up to %v",
+				s.Stuck, p.name, seconds(s.Oldest))
+		}
 		if s.Abandoned > 0 {
 			f.add("abandoned", p.name, "%d calls of %s run although their callers have left, for up to %v",
 				s.Abandoned, p.name, seconds(s.OldestAbandoned))
@@ -81,17 +86,27 @@ func (f *finder) descriptors(d descriptors) {
 	}
 }
 
+func (f *finder) shedding(s shed.Stats) {
+	if s.Share > 0 {
+		f.add("shedding", "", "%.0f %% of the requests below critical are refused, since they would wait for %v", 100*s.Share, seconds(s.Wait))
+	}
+}
+
+// worstDelay is how long what should happen waits, and isLate whether that is too long.
+func worstDelay(s looplag.Snapshot) time.Duration { return max(s.Net.P90, s.Timer.P90, s.Overdue) }
+func isLate(s looplag.Snapshot) bool              { return worstDelay(s) >= 10*time.Millisecond }
+
 func (f *finder) lag(s looplag.Snapshot, loops []looplag.LoopInfo, samples []sample) {
-	const late = 10 * time.Millisecond
-	if lag := max(s.Net.P90, s.Timer.P90, s.Overdue); lag >= late {
-		f.add("late", "", "requests wait for %v until they are noticed: %v", seconds(lag), s.Cause)
+	if isLate(s) {
+		f.add("late", "", "requests wait for %v until they are noticed: %v", seconds(worstDelay(s)), s.Cause)
 	}
 	if s.CPU.OK && throttledRatio(s.CPU) > 0.05 {
 		f.add("throttled", "", "the CPU quota has held the process back in %.0f %% of the periods", 100*throttledRatio(s.CPU))
 	}
 	for _, l := range loops {
 		if l.Busy > l.Max {
-			f.add("loop_busy", l.Name, "the loop %s has been busy for %v, and may be for %v", l.Name, seconds(l.Busy), seconds(l.Max))
+			name := title(l.Name, "")
+			f.add("loop_busy", name, "the loop %s has been busy for %v, and may be for %v", name, seconds(l.Busy), seconds(l.Max))
 		}
 	}
 	// Threads are never given back. A process that has just started has few.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -163,6 +164,47 @@ func TestClientsThatAreKilledOrDoNotReadHoldNothingUp(t *testing.T) {
 	work.Wait()
 	require.Contains(t, s.get("*/*"), "GROUPS")
 	require.False(t, bytes.Contains([]byte(s.get("*/*")), []byte("Too many")), "the streams have ended")
+}
+
+func TestAHundredBrowsersThatDoNotReadHoldNothingUp(t *testing.T) {
+	o, _ := newObserver(t, observe.Config{})
+	s := newSite(t, o)
+	var conns []net.Conn
+	accepted := 0
+	for range 100 {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+		require.NoError(t, err)
+		conns = append(conns, conn)
+		_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+		require.NoError(t, err)
+		status := make([]byte, len("HTTP/1.1 200"))
+		_, err = io.ReadFull(conn, status) // and no more
+		require.NoError(t, err)
+		if bytes.HasSuffix(status, []byte("200")) {
+			accepted++
+		}
+	}
+	require.Equal(t, 16, accepted)
+	require.Contains(t, s.get("*/*"), "GROUPS")
+	for _, conn := range conns { // they are killed: what was sent to them is not read any more
+		require.NoError(t, conn.Close())
+	}
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		ctx, cancel := context.WithCancel(t.Context())
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
+		require.NoError(t, err)
+		req.Header.Set("Accept", "text/event-stream")
+		resp, err := s.Client().Do(req)
+		require.NoError(t, err)
+		cancel()
+		resp.Body.Close() //nolint:errcheck // it was canceled
+		if resp.StatusCode == http.StatusOK {
+			return // there is room again
+		}
+		<-ticker.C
+	}
 }
 
 func TestTasksWithNamesOfTheirOwnDoNotFillThePage(t *testing.T) {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/grove-go/grove/looplag"
+	"github.com/grove-go/grove/looplag/shed"
 )
 
 // The keys of all attributes of metrics.
@@ -26,6 +28,7 @@ const (
 	keyHook      = attribute.Key("grove.hook")
 	keySource    = attribute.Key("grove.source")
 	keyLint      = attribute.Key("grove.lint")
+	keyPriority  = attribute.Key("grove.priority")
 )
 
 // instruments are all instruments. Histograms are recorded where something ends; everything else is read from atomics and
@@ -41,7 +44,9 @@ type instruments struct {
 	rejected, stalls, turns, lateTurns metric.Int64ObservableCounter
 	delay                              [len(quantiles)]metric.Float64ObservableGauge
 	overdue, runQueue, loopBusy        metric.Float64ObservableGauge
-	throttled                          metric.Float64ObservableGauge
+	throttled, shedLevel               metric.Float64ObservableGauge
+	stallTime, turnTime                metric.Float64ObservableCounter
+	shedRequests                       metric.Int64ObservableCounter
 	lints                              metric.Int64ObservableGauge
 }
 
@@ -94,6 +99,11 @@ func (m *maker) total(name, unit, text string) metric.Int64ObservableCounter {
 	return made(m, i, err)
 }
 
+func (m *maker) time(name, text string) metric.Float64ObservableCounter {
+	i, err := m.Float64ObservableCounter(name, metric.WithUnit("s"), metric.WithDescription(text))
+	return made(m, i, err)
+}
+
 func (m *maker) gauge(name, unit, text string) metric.Float64ObservableGauge {
 	i, err := m.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(text))
 	return made(m, i, err)
@@ -112,7 +122,7 @@ func (o *Observer) instrument(meter metric.Meter) error {
 		"Time from the cancellation of a group to the end of its last task.")
 
 	i.workers = m.number("grove.executor.workers", "{worker}", "Slots that are taken.")
-	i.workersMax = m.number("grove.executor.workers.max", "{worker}", "Slots that there are.")
+	i.workersMax = m.number("grove.executor.workers.max", "{worker}", "Slots that may be taken.")
 	i.queueLength = m.number("grove.executor.queue.length", "{call}", "Calls that wait for a slot.")
 	i.queueWait = m.seconds("grove.executor.queue.wait", "Time until a call was started.")
 	i.runDuration = m.seconds("grove.executor.run.duration", "How long calls ran, for their callers.")
@@ -125,10 +135,15 @@ func (o *Observer) instrument(meter metric.Meter) error {
 	i.overdue = m.gauge("grove.looplag.overdue", "s", "How late the probe is at this moment.")
 	i.runQueue = m.gauge("grove.looplag.runqueue.length", "{goroutine}", "Mean number of goroutines that wait for a processor.")
 	i.stalls = m.total("grove.looplag.stalls", "{stall}", "Times that lag has exceeded its bounds.")
+	i.stallTime = m.time("grove.looplag.stall.time", "How long the process has been late.")
 	i.throttled = m.gauge("grove.looplag.throttled.ratio", "1", "Share of the quota's periods in which the process was held back.")
 	i.turns = m.total("grove.looplag.loop.turns", "{turn}", "Turns of a watched loop.")
 	i.lateTurns = m.total("grove.looplag.loop.turns.late", "{turn}", "Turns that took longer than the loop's limit.")
+	i.turnTime = m.time("grove.looplag.loop.time", "How long the turns of a watched loop took together.")
 	i.loopBusy = m.gauge("grove.looplag.loop.busy", "s", "For how long the loop's present turn has lasted.")
+
+	i.shedRequests = m.total("grove.looplag.shed.requests", "{request}", "Requests that were admitted or refused.")
+	i.shedLevel = m.gauge("grove.looplag.shed.level", "1", "Share of the requests below critical that is refused.")
 
 	i.phaseDuration = m.seconds("grove.shutdown.duration", "How long a phase of the stop lasted.")
 	i.componentDuration = m.seconds("grove.shutdown.component.duration", "How long a component took to start, or to do its part of the stop.")
@@ -155,11 +170,11 @@ func (o *Observer) collect(_ context.Context, to metric.Observer) error {
 			}
 		}
 	}
-	executors, probe, _ := o.registered()
-	for _, p := range executors {
+	r := o.registered()
+	for _, p := range r.executors {
 		stats := p.Stats()
 		to.ObserveInt64(o.workers, int64(stats.Running), p.named)
-		to.ObserveInt64(o.workersMax, int64(stats.Workers), p.named)
+		to.ObserveInt64(o.workersMax, int64(stats.Limit), p.named)
 		to.ObserveInt64(o.queueLength, int64(stats.Queued), p.named)
 		to.ObserveInt64(o.abandoned, int64(stats.Abandoned), p.named)
 		for i := range p.refused {
@@ -168,14 +183,22 @@ func (o *Observer) collect(_ context.Context, to metric.Observer) error {
 			}
 		}
 	}
-	if probe != nil {
-		o.collectLag(probe, to)
+	if r.probe != nil {
+		o.collectLag(r.probe, to)
+		o.collectLoops(r.probe, to)
+	}
+	if r.shedder != nil {
+		o.collectShed(r.shedder.Stats(), to)
 	}
 	for i := range o.panics {
 		to.ObserveInt64(o.panicCount, o.panics[i].Load(), metric.WithAttributes(keySource.String(source(i).String())))
 	}
+	lints := make(map[string]int64)
 	for _, l := range o.clock.current() {
-		to.ObserveInt64(o.lints, 1, metric.WithAttributes(keyLint.String(l.Code)))
+		lints[l.Code]++
+	}
+	for code, n := range lints {
+		to.ObserveInt64(o.lints, n, metric.WithAttributes(keyLint.String(code)))
 	}
 	return nil
 }
@@ -200,15 +223,46 @@ func (o *Observer) collectLag(probe *looplag.Probe, to metric.Observer) {
 		to.ObserveFloat64(o.throttled, throttledRatio(s.CPU))
 	}
 	for c := range o.clock.stalls {
+		cause := metric.WithAttributes(keyCause.String(looplag.Cause(c).String()))
 		if n := o.clock.stalls[c].Load(); n > 0 {
-			to.ObserveInt64(o.stalls, n, metric.WithAttributes(keyCause.String(looplag.Cause(c).String())))
+			to.ObserveInt64(o.stalls, n, cause)
+		}
+		if d := time.Duration(o.clock.stalled[c].Load()); d > 0 {
+			to.ObserveFloat64(o.stallTime, d.Seconds(), cause)
 		}
 	}
+}
+
+// collectLoops tells of the loops, those of a name together, and no more of them than of groups.
+func (o *Observer) collectLoops(probe *looplag.Probe, to metric.Observer) {
+	byName := make(map[string]looplag.LoopInfo)
 	for _, l := range probe.Loops() {
-		name := metric.WithAttributes(keyLoop.String(l.Name))
-		to.ObserveInt64(o.turns, int64(l.Turns), name)
-		to.ObserveInt64(o.lateTurns, int64(l.Late), name)
-		to.ObserveFloat64(o.loopBusy, l.Busy.Seconds(), name)
+		name := title(l.Name, "")
+		if _, known := byName[name]; !known && len(byName) >= maxNames {
+			name = otherNames
+		}
+		all := byName[name]
+		all.Turns, all.Late, all.Spent, all.Busy = all.Turns+l.Turns, all.Late+l.Late, all.Spent+l.Spent, max(all.Busy, l.Busy)
+		byName[name] = all
+	}
+	for name, l := range byName {
+		attr := metric.WithAttributes(keyLoop.String(name))
+		to.ObserveInt64(o.turns, int64(l.Turns), attr)
+		to.ObserveInt64(o.lateTurns, int64(l.Late), attr)
+		to.ObserveFloat64(o.turnTime, l.Spent.Seconds(), attr)
+		to.ObserveFloat64(o.loopBusy, l.Busy.Seconds(), attr)
+	}
+}
+
+func (o *Observer) collectShed(s shed.Stats, to metric.Observer) {
+	to.ObserveFloat64(o.shedLevel, s.Share)
+	for outcome, counts := range map[string]shed.Counts{"admitted": s.Admitted, "refused": s.Refused} {
+		for priority, n := range map[shed.Priority]uint64{
+			shed.Critical: counts.Critical, shed.Normal: counts.Normal, shed.Sheddable: counts.Sheddable,
+		} {
+			to.ObserveInt64(o.shedRequests, int64(n), metric.WithAttributes(
+				keyPriority.String(priority.String()), keyOutcome.String(outcome)))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/grove-go/grove/executor"
 	"github.com/grove-go/grove/looplag"
+	"github.com/grove-go/grove/looplag/shed"
 	"github.com/grove-go/grove/shutdown"
 	"github.com/grove-go/grove/taskgroup"
 )
@@ -52,9 +54,15 @@ type Observer struct {
 	stop   stopSpans
 	panics [sources]count
 
-	mu        sync.Mutex // guards what was registered
+	mu sync.Mutex // guards what was registered
+	watched
+}
+
+// watched is what was registered.
+type watched struct {
 	executors []*pool
 	probe     *looplag.Probe
+	shedder   *shed.Shedder
 	app       *shutdown.App
 }
 
@@ -83,7 +91,8 @@ func New(cfg Config) (*Observer, error) {
 }
 
 // Context returns a context with which groups, and those inside their tasks, are observed. If they are already, it
-// returns ctx. A server does it once, for all requests: http.Server.BaseContext.
+// returns ctx; if another Observer observes them, o does so in its place. A server does it once, for all requests:
+// http.Server.BaseContext.
 func (o *Observer) Context(ctx context.Context) context.Context {
 	if observed, _ := ctx.Value(observerKey{}).(*Observer); observed == o {
 		return ctx
@@ -93,16 +102,17 @@ func (o *Observer) Context(ctx context.Context) context.Context {
 
 type observerKey struct{}
 
-// Executor observes p from now on. A pool of a name that was given before gets a number added to it.
+// Executor observes p from now on, unless it does so already. A pool of a name that was given before gets a number added
+// to it. o keeps p: it is for pools that live as long as the service.
 func (o *Observer) Executor(p *executor.Pool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	name := p.Stats().Name
-	if name == "" {
-		name = "unnamed"
-	}
+	name := title(cmp.Or(p.Stats().Name, "unnamed"), "")
 	same := 1
 	for _, other := range o.executors {
+		if other.Pool == p {
+			return
+		}
 		if other.given == name {
 			same++
 		}
@@ -114,6 +124,7 @@ func (o *Observer) Executor(p *executor.Pool) {
 		CallRefused: func(ctx context.Context, c executor.CallInfo, err error) {
 			added.refused[refusalOf(err)].Add(1)
 		},
+		CallStuck: func(ctx context.Context, c executor.CallInfo, stack []byte) { o.callStuck(ctx, added, c, stack) },
 	})
 }
 
@@ -128,6 +139,16 @@ func (o *Observer) Probe(p *looplag.Probe) {
 	p.OnBreach(looplag.Rule{}, o.breached)
 }
 
+// Shedder observes s: what it refuses. It panics if there is a Shedder already.
+func (o *Observer) Shedder(s *shed.Shedder) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.shedder != nil {
+		panic("observe: Shedder called twice")
+	}
+	o.shedder = s
+}
+
 // App observes a, whose Run must not have been called. It panics if there is an App already.
 func (o *Observer) App(a *shutdown.App) {
 	o.mu.Lock()
@@ -140,8 +161,10 @@ func (o *Observer) App(a *shutdown.App) {
 }
 
 // registered returns what was registered so far.
-func (o *Observer) registered() (executors []*pool, probe *looplag.Probe, app *shutdown.App) {
+func (o *Observer) registered() watched {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.Clip(o.executors), o.probe, o.app
+	w := o.watched
+	w.executors = slices.Clip(w.executors)
+	return w
 }

@@ -1,6 +1,7 @@
 package observe_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/grove-go/grove/executor"
 	"github.com/grove-go/grove/looplag"
+	"github.com/grove-go/grove/looplag/shed"
 	"github.com/grove-go/grove/observe"
 	"github.com/grove-go/grove/shutdown"
 )
@@ -46,6 +48,29 @@ func TestPoolsOfOneNameAreToldApart(t *testing.T) {
 	require.Equal(t, []string{"db", "unnamed", "db #2", "db #3"}, names)
 }
 
+func TestAPoolThatIsGivenTwiceIsObservedOnce(t *testing.T) {
+	o, _ := newObserver(t, observe.Config{})
+	pool, err := executor.New(executor.Config{Name: "db", Workers: 1})
+	require.NoError(t, err)
+	for range 2 {
+		o.Executor(pool)
+	}
+	_, err = executor.Do(t.Context(), pool, func(context.Context) (int, error) { return 1, nil })
+	require.NoError(t, err)
+	require.NoError(t, pool.Close())
+	st := newSite(t, o).state()
+	require.Len(t, st.Executors, 1)
+	require.Equal(t, map[string]int{"ok": 1}, st.Executors[0].Ended)
+}
+
+func TestTheLastObserverOfAContextObserves(t *testing.T) {
+	first, firstLog := newObserver(t, observe.Config{})
+	second, secondLog := newObserver(t, observe.Config{})
+	require.Error(t, nested(second.Context(first.Context(t.Context())), fails, asItIs))
+	require.Empty(t, firstLog.records(t))
+	require.Equal(t, "inner", secondLog.only(t)["group"])
+}
+
 func TestThereIsOneProbeAndOneApp(t *testing.T) {
 	o, _ := newObserver(t, observe.Config{})
 	o.Probe(looplag.New(looplag.Config{}))
@@ -54,4 +79,7 @@ func TestThereIsOneProbeAndOneApp(t *testing.T) {
 	require.NoError(t, err)
 	o.App(app)
 	require.PanicsWithValue(t, "observe: App called twice", func() { o.App(app) })
+	shedder := shed.New(looplag.New(looplag.Config{}), shed.Policy{})
+	o.Shedder(shedder)
+	require.PanicsWithValue(t, "observe: Shedder called twice", func() { o.Shedder(shedder) })
 }

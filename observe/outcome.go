@@ -47,7 +47,7 @@ type refusal uint8
 const (
 	queueFull refusal = iota
 	maxWait
-	shed
+	overloaded
 	closed
 	deadlineExceeded
 	callerCanceled
@@ -65,7 +65,7 @@ func refusalOf(err error) refusal {
 	case errors.Is(err, executor.ErrMaxWait):
 		return maxWait
 	case errors.Is(err, executor.ErrShed):
-		return shed
+		return overloaded
 	case errors.Is(err, executor.ErrClosed):
 		return closed
 	case errors.Is(err, context.DeadlineExceeded):

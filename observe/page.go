@@ -3,9 +3,11 @@ package observe
 import (
 	"encoding/json"
 	"fmt"
+	"mime"
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +17,8 @@ import (
 // forms: HTML for browsers, which keep it up to date by server-sent events, text for curl and everybody else, and JSON for
 // those who accept application/json. The parameter format (html, text, json) overrides that.
 //
-// Without [Config.Allow] only the machine itself may see it. Mount it on a listener that users do not reach, beside
+// Without [Config.Allow] only the machine itself may see it. That is not enough where a proxy on the same machine passes
+// everything on and does not say so, as nginx does by default. Mount it on a listener that users do not reach, beside
 // net/http/pprof:
 //
 //	mux.Handle("/debug/grove", o.Handler())
@@ -31,6 +34,7 @@ type page struct {
 
 	mu    sync.Mutex // held while a state is made, so that those who come meanwhile share it
 	state *state
+	main  []byte // of state, for browsers that look on; nil until one does
 }
 
 // maxStreams is how many browsers are kept up to date, and freshness how old a state may be that is shown: what the page
@@ -44,10 +48,24 @@ const (
 func (p *page) current() *state {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.currentLocked()
+}
+
+func (p *page) currentLocked() *state {
 	if p.state == nil || time.Since(p.state.At) > freshness {
-		p.state = p.o.state()
+		p.state, p.main = p.o.state(), nil
 	}
 	return p.state
+}
+
+// changing returns what changes from second to second of the page in HTML.
+func (p *page) changing() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.currentLocked(); p.main == nil {
+		p.main = render("main", s)
+	}
+	return p.main
 }
 
 // forget has the next one who looks see what has changed.
@@ -103,27 +121,38 @@ func (p *page) show(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// format is the form in which the page is wanted.
+// formats are the media types of the page's forms.
+var formats = map[string]string{
+	"text/html": "html", "application/json": "json", "text/plain": "text", "text/event-stream": "stream",
+}
+
+// format is the form in which the page is wanted: what the parameter says, or else what Accept likes best.
 func format(r *http.Request) string {
 	if f := r.URL.Query().Get("format"); f != "" {
 		return f
 	}
-	accept := r.Header.Get("Accept")
-	for _, f := range []struct{ media, format string }{
-		{"text/event-stream", "stream"}, {"text/html", "html"}, {"application/json", "json"},
-	} {
-		if strings.Contains(accept, f.media) {
-			return f.format
+	best, most := "text", 0.0
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		liked := 1.0
+		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
+			liked = q
+		}
+		if f, ok := formats[media]; ok && liked > most {
+			best, most = f, liked
 		}
 	}
-	return "text"
+	return best
 }
 
 // fromThisMachine reports whether a request comes from the machine itself: from one of its loopback addresses or over a
-// unix socket, not through a proxy, which would make all the world local, and for a loopback name, which a site that has
-// its own name point here cannot have.
+// unix socket, not through a proxy that says that it is one, which would make all the world local, and for a loopback name,
+// which a site that has its own name point here cannot have.
 func fromThisMachine(r *http.Request) bool {
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip"} {
+	for _, h := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
 		if r.Header.Get(h) != "" {
 			return false
 		}
@@ -139,7 +168,7 @@ func fromThisMachine(r *http.Request) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	host = strings.Trim(host, "[]")
+	host = strings.ToLower(strings.Trim(host, "[]"))
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}

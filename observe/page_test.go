@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -93,7 +94,10 @@ type state struct {
 		Components []struct{ Name, State string }
 	}
 	Failed []struct{ Name, Outcome, Error string } `json:"failed_groups"`
-	Ended  []struct{ Name, Outcome string }        `json:"ended_groups"`
+	Ended  []struct {
+		Name, Outcome string
+		Stopping      float64
+	} `json:"ended_groups"`
 }
 
 type group struct {
@@ -216,13 +220,13 @@ func TestThePageIsTextForATerminal(t *testing.T) {
 	s.waitFor(settled)
 	text := s.get("*/*")
 	for _, part := range []string{
-		"LINTS\n  none", "LAG\n", "LOOPS\n", "GROUPS\n  import #1 ", "1 queued", "left\n", "EXECUTORS\n",
-		"\n      <rows> #", "observe_test.untilDone ×3, oldest ", "beat", "background", "FAILED GROUPS\n", "error  broken", "SHUTDOWN\n  running\n",
+		"LINTS\n  none", "LAG\n", "LOOPS\n", "GROUPS\n  import #1 ", "1 queued  1h0m left  ", "EXECUTORS\n",
+		"\n      <rows> #", "observe_test.untilDone ×3, oldest ", "beat", "background", "FAILED GROUPS\n", "error    broken", "\n      broken: load: connection refused\n", "SHUTDOWN\n  running\n",
 	} {
 		require.Contains(t, text, part)
 	}
 	for line := range strings.Lines(text) {
-		require.Less(t, len([]rune(line)), 200)
+		require.LessOrEqual(t, len([]rune(strings.TrimSuffix(line, "\n"))), 100)
 	}
 	t.Log("\n" + text)
 }
@@ -245,6 +249,13 @@ func TestTheFormatCanBeAskedFor(t *testing.T) {
 	o, _ := newObserver(t, observe.Config{})
 	s := newSite(t, o)
 	base := s.URL
+	for accept, part := range map[string]string{
+		"*/*": "GROUPS\n", "": "GROUPS\n", "image/png, ;": "GROUPS\n", "text/plain": "GROUPS\n", "application/*": "GROUPS\n",
+		"text/html": "<main>", "TEXT/HTML;q=0.9": "<main>", "text/html;q=0.4, application/json;q=0.5": `"groups"`,
+		"application/json, text/html;q=x": `"groups"`, "text/html;q=0, */*": "GROUPS\n",
+	} {
+		require.Contains(t, s.get(accept), part, accept)
+	}
 	for format, part := range map[string]string{"json": `"groups"`, "text": "GROUPS", "html": "<main>"} {
 		s.URL = base + "?format=" + format
 		_, body, _ := s.ask(http.MethodGet, nil)
@@ -253,9 +264,18 @@ func TestTheFormatCanBeAskedFor(t *testing.T) {
 	s.URL = base + "?format=xml"
 	status, _, _ := s.ask(http.MethodGet, nil)
 	require.Equal(t, http.StatusBadRequest, status)
-	status, _, header := s.ask(http.MethodDelete, nil)
-	require.Equal(t, http.StatusMethodNotAllowed, status)
-	require.Equal(t, "GET, HEAD, POST", header.Get("Allow"))
+	for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodOptions, "BREW"} {
+		status, _, header := s.ask(method, nil)
+		require.Equal(t, http.StatusMethodNotAllowed, status)
+		require.Equal(t, "GET, HEAD, POST", header.Get("Allow"))
+	}
+	s.URL = base
+	for _, accept := range []string{"*/*", "text/html", "text/event-stream"} {
+		status, body, header := s.ask(http.MethodHead, nil, "Accept", accept)
+		require.Equal(t, http.StatusOK, status)
+		require.Empty(t, body)
+		require.Contains(t, header.Get("Content-Type"), strings.Replace(accept, "*/*", "text/plain", 1))
+	}
 }
 
 func TestOnlyTheMachineItselfSeesThePage(t *testing.T) {
@@ -268,6 +288,7 @@ func TestOnlyTheMachineItselfSeesThePage(t *testing.T) {
 		{"127.0.0.1:1", "localhost:6060", "", true},
 		{"127.0.0.1:1", "localhost", "", true},
 		{"127.0.0.1:1", "grove.localhost:6060", "", true},
+		{"127.0.0.1:1", "LocalHost:6060", "", true},
 		{"[::1]:1", "[::1]:6060", "", true},
 		{"[::1]:1", "[::1]", "", true},
 		{"[::ffff:127.0.0.1]:1", "127.0.0.1", "", true},
@@ -279,6 +300,8 @@ func TestOnlyTheMachineItselfSeesThePage(t *testing.T) {
 		{"", "localhost", "", false},
 		{"127.0.0.1:1", "localhost", "X-Forwarded-For", false},
 		{"127.0.0.1:1", "localhost", "Forwarded", false},
+		{"127.0.0.1:1", "localhost", "Via", false},
+		{"127.0.0.1:1", "0.0.0.0:6060", "", false},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/grove", nil)
 		r.RemoteAddr, r.Host = c.peer, c.host
@@ -340,6 +363,8 @@ func TestBrowsersAreKeptUpToDate(t *testing.T) {
 	lines := bufio.NewScanner(resp.Body)
 	event := func() string {
 		var text strings.Builder
+		require.True(t, lines.Scan())
+		require.Equal(t, "retry: 1000", lines.Text())
 		for lines.Scan() && lines.Text() != "" {
 			require.True(t, strings.HasPrefix(lines.Text(), "data: "), lines.Text())
 			text.WriteString(lines.Text()[6:] + "\n")
@@ -373,4 +398,15 @@ func TestNotMoreThanSixteenBrowsersAreKeptUpToDate(t *testing.T) {
 		require.Equal(t, http.StatusOK, open())
 	}
 	require.Equal(t, http.StatusServiceUnavailable, open())
+}
+
+func TestAStreamEndsToMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, _ := newObserver(t, observe.Config{})
+		w := httptest.NewRecorder()
+		began := time.Now()
+		o.Handler().ServeHTTP(w, request(t, "stream"))
+		require.Equal(t, 5*time.Minute, time.Since(began))
+		require.Equal(t, 300, strings.Count(w.Body.String(), "retry: 1000\ndata: "))
+	})
 }

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -33,16 +34,13 @@ type endedGroup struct {
 	line int
 }
 
-func (p *past) add(g taskgroup.GroupInfo, err error, now time.Time) {
+func (p *past) add(name string, g taskgroup.GroupInfo, err error, now time.Time, stopping time.Duration) {
 	e := endedGroup{
-		Name: title(g.Name, g.Func), Func: g.Func, file: g.File, line: g.Line,
-		Ended: now, Took: seconds(now.Sub(g.Started)), Outcome: outcomeOf(err).String(),
+		Name: name, Func: g.Func, file: g.File, line: g.Line,
+		Ended: now, Took: seconds(now.Sub(g.Started)), Stopping: seconds(stopping), Outcome: outcomeOf(err).String(),
 	}
 	if err != nil {
 		e.Error = brief(err)
-	}
-	if !g.Canceled.IsZero() {
-		e.Stopping = seconds(now.Sub(g.Canceled))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,3 +87,37 @@ func (r *ring[T]) newestFirst() []T {
 	slices.Reverse(all)
 	return all
 }
+
+// endedKind is groups of one name that have ended in the same way. The group is the last of them.
+type endedKind struct {
+	endedGroup
+	Count int
+}
+
+// Times is how many there are, if they are several.
+func (k endedKind) Times() string {
+	if k.Count == 1 {
+		return ""
+	}
+	return fmt.Sprintf("×%d", k.Count)
+}
+
+// merge puts groups of one name that have ended in the same way together: what one sees of a hundred is what they differ
+// in. There are at most listed kinds; rest is how many groups are of none of them.
+func merge(all []endedGroup) (kinds []endedKind, rest int) {
+	for _, e := range all {
+		i := slices.IndexFunc(kinds, func(k endedKind) bool { return k.Name == e.Name && k.Outcome == e.Outcome && k.Error == e.Error })
+		switch {
+		case i >= 0:
+			kinds[i].Count++
+		case len(kinds) < listed:
+			kinds = append(kinds, endedKind{e, 1})
+		default:
+			rest++
+		}
+	}
+	return kinds, rest
+}
+
+// listed is how many kinds of groups that have ended are shown to people.
+const listed = 15

@@ -3,6 +3,7 @@ package observe
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -67,12 +68,13 @@ func (c sparkline) height(v float64) float64 {
 	return math.Log(v/c.low) / math.Log(c.high/c.low)
 }
 
-// Text draws the curve with characters.
+// Text draws the curve with characters, one for the higher of two values.
 func (c sparkline) Text() string {
 	const bars = "▁▂▃▄▅▆▇█"
 	runes := []rune(bars)
 	var b strings.Builder
-	for _, v := range c.Values {
+	for pair := range slices.Chunk(c.Values, 2) {
+		v := slices.Max(pair)
 		b.WriteRune(runes[min(len(runes)-1, int(c.height(v)*float64(len(runes))))])
 	}
 	return b.String()

@@ -1,17 +1,19 @@
 package observe
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/grove-go/grove/executor"
 	"github.com/grove-go/grove/looplag"
-	"github.com/grove-go/grove/shutdown"
+	"github.com/grove-go/grove/looplag/shed"
 	"github.com/grove-go/grove/taskgroup"
 )
 
@@ -26,6 +28,7 @@ type state struct {
 	Lag       *lag            `json:"lag,omitempty"`
 	Groups    groups          `json:"groups"`
 	Executors []executorState `json:"executors,omitempty"`
+	Shedding  *shedState      `json:"shedding,omitempty"`
 	Shutdown  *stopState      `json:"shutdown,omitempty"`
 	Bad       []endedGroup    `json:"failed_groups"`
 	Past      []endedGroup    `json:"ended_groups"`
@@ -59,6 +62,7 @@ type lag struct {
 	Throttled         float64       `json:"throttled_ratio"`
 	CPU               bool          `json:"throttling_measured"`
 	Loops             []loop        `json:"loops"`
+	MoreLoops         int           `json:"more_loops,omitempty"`
 	Breaches          []breach      `json:"breaches"`
 	Curves            []sparkline   `json:"curves"`
 }
@@ -116,12 +120,21 @@ type task struct {
 	Background bool    `json:"background,omitempty"`
 }
 
+type shedState struct {
+	Share    float64     `json:"share"`
+	Wait     seconds     `json:"wait"`
+	Admitted shed.Counts `json:"admitted"`
+	Refused  shed.Counts `json:"refused"`
+}
+
 type executorState struct {
 	Name            string           `json:"name"`
 	Running         int              `json:"running"`
 	Workers         int              `json:"workers"`
+	Limit           int              `json:"limit"` // of workers, at this moment
 	Queued          int              `json:"queued"`
 	Queue           int              `json:"queue"`
+	Stuck           int              `json:"stuck"`
 	Abandoned       int              `json:"abandoned"`
 	Oldest          seconds          `json:"oldest"`
 	OldestQueued    seconds          `json:"oldest_queued"`
@@ -130,47 +143,21 @@ type executorState struct {
 	Refused         map[string]int64 `json:"refused"`
 }
 
-type stopState struct {
-	State      string      `json:"state"` // "running", "starting", or "stopping"
-	Reason     string      `json:"reason,omitempty"`
-	Took       seconds     `json:"took,omitempty"`
-	Left       seconds     `json:"left,omitempty"` // of its budget
-	Phases     []stopPhase `json:"phases,omitempty"`
-	Components []component `json:"components"`
-}
-
-type stopPhase struct {
-	Name    string  `json:"name"`
-	Took    seconds `json:"took"`
-	Left    seconds `json:"left"`
-	Running bool    `json:"running"`
-}
-
-type component struct {
-	Name  string   `json:"name"`
-	Phase string   `json:"phase"`
-	Needs []string `json:"needs,omitempty"`
-	State string   `json:"state"`
-	// Doing is what runs, for how long, and Error what has gone wrong.
-	Doing string  `json:"doing,omitempty"`
-	For   seconds `json:"for,omitempty"`
-	Error string  `json:"error,omitempty"`
-	Stack string  `json:"stack,omitempty"`
-}
-
 // version is the module's version as it was built, empty if it was not stamped.
 var version = sync.OnceValue(func() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""
 	}
-	v := info.Main.Version
+	if info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 && v == "(devel)" {
-			v = s.Value[:12]
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return s.Value[:12]
 		}
 	}
-	return v
+	return ""
 })
 
 // state describes everything that was registered.
@@ -178,7 +165,7 @@ func (o *Observer) state() *state {
 	now := time.Now()
 	trees, live := o.hooks.Groups(maxGroups, maxKinds)
 	o.tick(now, trees, live)
-	executors, probe, app := o.registered()
+	r := o.registered()
 	s := &state{
 		At: now, Actions: o.cfg.Actions, Recorder: o.cfg.Recorder != nil,
 		Process: process{
@@ -189,14 +176,18 @@ func (o *Observer) state() *state {
 		Groups: groups{Live: live, Trees: describeGroups(trees, now)},
 	}
 	s.Groups.Shown = countGroups(trees)
-	if probe != nil {
-		s.Lag = o.lag(probe)
+	if r.probe != nil {
+		s.Lag = o.lag(r.probe)
 	}
-	for _, p := range executors {
+	if r.shedder != nil {
+		stats := r.shedder.Stats()
+		s.Shedding = &shedState{Share: stats.Share, Wait: seconds(stats.Wait), Admitted: stats.Admitted, Refused: stats.Refused}
+	}
+	for _, p := range r.executors {
 		s.Executors = append(s.Executors, p.describe())
 	}
-	if app != nil {
-		s.Shutdown = describeStop(app.Report(), now)
+	if r.app != nil {
+		s.Shutdown = describeStop(r.app.Report(), now)
 	}
 	s.Past, s.Bad = o.past.list()
 	return s
@@ -218,8 +209,8 @@ func describeGroups(trees []taskgroup.GroupInfo, now time.Time) []groupState {
 			if !g.Canceled.IsZero() {
 				ago = seconds(now.Sub(g.Canceled))
 			}
-			d.Canceled, d.Cause = &ago, brief(g.Cause)
-			d.By = canceledBy(g)
+			d.Canceled = &ago
+			d.Cause, d.By = canceledBy(g)
 		}
 		for _, t := range g.Tasks {
 			d.Rest -= t.Count
@@ -234,20 +225,22 @@ func describeGroups(trees []taskgroup.GroupInfo, now time.Time) []groupState {
 	return all
 }
 
-// canceledBy is who has ended a group.
-func canceledBy(g taskgroup.GroupInfo) string {
+// canceledBy is why a group was ended, and by whom.
+func canceledBy(g taskgroup.GroupInfo) (cause, by string) {
 	own, ok := g.Cause.(*taskgroup.CancelError) //nolint:errorlint // the group's own cause, or that of a group around it
+	if !ok {
+		return brief(g.Cause), "its caller"
+	}
+	cause = brief(own.Cause) // without the group's name, which stands beside it
 	switch {
-	case !ok:
-		return "its caller"
 	case g.Failure != nil && errors.Is(own.Cause, g.Failure.Err):
-		return "the failure of " + title(g.Failure.Name, g.Failure.Func)
+		return cause, "the failure of " + title(g.Failure.Name, g.Failure.Func)
 	case errors.Is(own, errCanceled):
-		return "somebody who saw this page"
+		return cause, "somebody who saw this page"
 	case own.Group != g.Name:
-		return "the group around it"
+		return brief(g.Cause), "the group around it"
 	default:
-		return "Cancel or Stop"
+		return cause, "Cancel or Stop"
 	}
 }
 
@@ -282,9 +275,12 @@ func (o *Observer) lag(probe *looplag.Probe) *lag {
 			P50: seconds(d.P50), P90: seconds(d.P90), P99: seconds(d.P99), Max: seconds(d.Max),
 		})
 	}
-	for _, i := range probe.Loops() {
+	loops := probe.Loops()
+	slices.SortStableFunc(loops, func(a, b looplag.LoopInfo) int { return cmp.Compare(b.Busy, a.Busy) })
+	l.MoreLoops = max(0, len(loops)-maxKinds)
+	for _, i := range loops[:len(loops)-l.MoreLoops] {
 		l.Loops = append(l.Loops, loop{
-			Name: i.Name, Max: seconds(i.Max), Busy: seconds(i.Busy), Longest: seconds(i.Longest),
+			Name: title(i.Name, ""), Max: seconds(i.Max), Busy: seconds(i.Busy), Longest: seconds(i.Longest),
 			Turns: i.Turns, Late: i.Late, Stuck: i.Busy > i.Max,
 		})
 	}
@@ -294,7 +290,7 @@ func (o *Observer) lag(probe *looplag.Probe) *lag {
 func (p *pool) describe() executorState {
 	s := p.Stats()
 	e := executorState{
-		Name: p.name, Running: s.Running, Workers: s.Workers, Queued: s.Queued, Queue: s.Queue, Abandoned: s.Abandoned,
+		Name: p.name, Running: s.Running, Workers: s.Workers, Limit: s.Limit, Queued: s.Queued, Queue: s.Queue, Stuck: s.Stuck, Abandoned: s.Abandoned,
 		Oldest: seconds(s.Oldest), OldestQueued: seconds(s.OldestQueued), OldestAbandoned: seconds(s.OldestAbandoned),
 		Ended: make(map[string]int64), Refused: make(map[string]int64),
 	}
@@ -313,38 +309,3 @@ func (p *pool) describe() executorState {
 
 // Bounded reports whether the queue has an end.
 func (e executorState) Bounded() bool { return e.Queue < executor.Unbounded }
-
-func describeStop(r *shutdown.Report, now time.Time) *stopState {
-	s := &stopState{State: "running", Reason: r.Reason, Took: seconds(r.Took)}
-	if r.Reason != "" {
-		s.State = "stopping"
-		s.Left = seconds(max(0, r.Deadline.Sub(now)))
-	}
-	for _, p := range r.Phases {
-		s.Phases = append(s.Phases, stopPhase{
-			Name: p.Phase.String(), Took: seconds(p.Took), Left: seconds(max(0, p.Deadline.Sub(now))), Running: p.Running,
-		})
-	}
-	for _, c := range r.Components {
-		if s.State == "running" && (c.State == "starting" || c.State == "waiting") {
-			s.State = "starting"
-		}
-		d := component{Name: c.Name, Phase: c.Phase.String(), Needs: c.Needs, State: c.State}
-		for _, step := range r.Steps {
-			if step.Component != c.Name {
-				continue
-			}
-			switch {
-			case step.Stuck:
-				d.Error = step.Hook + " is stuck"
-				d.Stack = string(step.Stack)
-			case step.Err != nil:
-				d.Error = step.Hook + ": " + brief(step.Err)
-			case step.Running && step.Hook != "Run":
-				d.Doing, d.For = step.Hook, seconds(step.Took)
-			}
-		}
-		s.Components = append(s.Components, d)
-	}
-	return s
-}

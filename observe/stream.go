@@ -8,9 +8,17 @@ import (
 	"github.com/grove-go/grove/shutdown"
 )
 
-// stream sends the changing part of the page once a second, until the browser leaves or the app stops. A browser that does
-// not read for some seconds is left: nobody waits for it.
+// streamLength is for how many seconds a browser is kept up to date before it has to ask again, which it does by itself. What
+// a browser that has stopped reading was sent fits into the system's buffers for minutes, and its place is needed.
+const streamLength = 300
+
+// stream sends the changing part of the page once a second, until the browser leaves, the app stops, or it is time to make
+// room. A browser whose buffers are full for some seconds is left: nobody waits for it.
 func (p *page) stream(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		return // there is no end to wait for
+	}
 	select {
 	case p.streams <- struct{}{}:
 		defer func() { <-p.streams }()
@@ -19,12 +27,11 @@ func (p *page) stream(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Too many browsers are looking.", http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Content-Type", "text/event-stream")
 	rc := http.NewResponseController(w)
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
-	for {
-		event := event(p.main())
+	for range streamLength {
+		event := event(p.changing())
 		// Where there are no deadlines, as in tests, a write blocks for as long as it likes.
 		_ = rc.SetWriteDeadline(time.Now().Add(5 * period))
 		if _, err := w.Write(event); err != nil {
@@ -43,9 +50,10 @@ func (p *page) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// event is a server-sent event with this data.
+// event is a server-sent event with this data. A browser that it was the last for asks again after a second.
 func event(data []byte) []byte {
 	var b bytes.Buffer
+	b.WriteString("retry: 1000\n")
 	for line := range bytes.Lines(data) {
 		b.WriteString("data: ")
 		b.Write(bytes.TrimRight(line, "\r\n"))

@@ -1,34 +1,36 @@
 package observe
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
-// text writes the state for a terminal. The client may have left: writes fail in silence.
+// text writes the state for a terminal.
 func (s *state) text(to io.Writer) {
-	w := &textWriter{Writer: bufio.NewWriter(to)}
-	defer w.Flush() //nolint:errcheck // see above
+	w := newTextWriter(to)
+	defer w.w.Flush() //nolint:errcheck // the client may have left
 	p := s.Process
-	w.line("%s  pid %d  up %v  %s  GOMAXPROCS %d  %d goroutines%s", p.Name, p.PID, p.Up, p.Go, p.GOMAXPROCS, p.Goroutines, p.Descriptors.text())
-	w.line("%s", strings.TrimSpace(p.Version+"  "+s.At.Format(time.RFC3339)))
+	w.line("%s  pid %d  up %v  %s", p.Name, p.PID, p.Up, strings.TrimSpace(p.Go+" "+p.Version))
+	w.line("%s  GOMAXPROCS %d  %d goroutines%s", s.At.Format(time.RFC3339), p.GOMAXPROCS, p.Goroutines, p.Descriptors.text())
 
 	w.title("Lints")
 	if len(s.Lints) == 0 {
 		w.line("  none: nothing looks wrong")
 	}
 	for _, l := range s.Lints {
-		w.line("! %s (for %v)", l.Text, seconds(s.At.Sub(l.Since)))
+		w.fold("! ", fmt.Sprintf("%s (for %v)", l.Text, seconds(s.At.Sub(l.Since))))
 	}
 	if s.Lag != nil {
 		w.lag(s.Lag)
+	}
+	if s.Shedding != nil {
+		w.title("Shedding")
+		w.line("  %s", s.Shedding.Summary())
 	}
 	w.groups(s.Groups)
 	if len(s.Executors) > 0 {
@@ -49,25 +51,15 @@ func (d descriptors) text() string {
 	if d.Estimated {
 		about = "about "
 	}
-	return fmt.Sprintf("  %d descriptors (%s%d sockets, limit %d)", d.Open, about, d.Sockets, d.Limit)
+	return fmt.Sprintf("  %s descriptors  %s%d sockets", d.Use(), about, d.Sockets)
 }
 
-type textWriter struct{ *bufio.Writer }
-
-func (w *textWriter) line(format string, args ...any) {
-	fmt.Fprintf(w, format, args...) //nolint:errcheck // bufio keeps the error
-	w.WriteByte('\n')               //nolint:errcheck // likewise
-}
-
-func (w *textWriter) title(text string) { w.line("\n%s", strings.ToUpper(text)) }
-
-// table writes rows of cells that tabs separate, as columns.
-func (w *textWriter) table(write func(row func(format string, args ...any))) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	write(func(format string, args ...any) {
-		fmt.Fprintf(t, "  "+format+"\n", args...) //nolint:errcheck // bufio keeps the error
-	})
-	t.Flush() //nolint:errcheck // likewise
+// Use is how many descriptors are open, and of how many.
+func (d descriptors) Use() string {
+	if d.Limit == 0 {
+		return fmt.Sprint(d.Open)
+	}
+	return fmt.Sprintf("%d of %d", d.Open, d.Limit)
 }
 
 func (w *textWriter) lag(l *lag) {
@@ -75,35 +67,39 @@ func (w *textWriter) lag(l *lag) {
 	if !l.Running {
 		w.line("  the probe does not run: this is what the runtime tells by itself")
 	}
-	w.line("  cause %v  overdue %v  run queue %.1f  threads %d  in system calls %d  world stopped %v of %v%s",
-		l.Cause, l.Overdue, l.RunQueue, l.Threads, l.NotInGo, l.STW, l.Window, l.throttling())
-	w.table(func(row func(string, ...any)) {
-		row("\tp50\tp90\tp99\tmax\t")
+	w.line("  cause %v  overdue %v  run queue %.1f%s", l.Cause, l.Overdue, l.RunQueue, l.throttling())
+	w.line("  threads %d  in system calls %d  world stopped %v of %v", l.Threads, l.NotInGo, l.STW, l.Window)
+	w.table("lrrrrl", func(t *table) {
+		t.row("", "p50", "p90", "p99", "max")
 		for _, d := range l.Dists {
 			if d.OK {
-				row("%s\t%v\t%v\t%v\t%v\t%s", d.Name, d.P50, d.P90, d.P99, d.Max, d.Text)
+				t.row(d.Name, d.P50, d.P90, d.P99, d.Max, d.Text)
 			} else {
-				row("%s\t-\t-\t-\t-\tnot measured", d.Name)
+				t.row(d.Name, "-", "-", "-", "-", "not measured")
 			}
 		}
 	})
-	w.table(func(row func(string, ...any)) {
+	w.table("llrl", func(t *table) {
+		t.row("last minute", "", "now", "")
 		for _, c := range l.Curves {
-			row("%s\t%s\t%s (max %s)", c.Name, c.Text(), c.Last, c.Max)
+			t.row(c.Name, c.Text(), c.Last, "max "+c.Max)
 		}
 	})
 	if len(l.Loops) > 0 {
 		w.title("Loops")
-		w.table(func(row func(string, ...any)) {
-			row("name\tbusy\tlimit\tlongest\tturns\tlate")
+		w.table("lrrrrrl", func(t *table) {
+			t.row("name", "busy", "limit", "longest", "turns", "late", "")
 			for _, i := range l.Loops {
 				mark := ""
 				if i.Stuck {
-					mark = "  STUCK"
+					mark = "STUCK"
 				}
-				row("%s\t%v\t%v\t%v\t%d\t%d%s", i.Name, i.Busy, i.Max, i.Longest, i.Turns, i.Late, mark)
+				t.row(i.Name, i.Busy, i.Max, i.Longest, i.Turns, i.Late, mark)
 			}
 		})
+		if l.MoreLoops > 0 {
+			w.line("  … and %d more loops", l.MoreLoops)
+		}
 	}
 	for i, b := range l.Breaches {
 		if i == 0 {
@@ -117,7 +113,20 @@ func (l *lag) throttling() string {
 	if !l.CPU {
 		return ""
 	}
-	return fmt.Sprintf("  throttled %.0f %%", 100*l.Throttled)
+	return fmt.Sprintf("  throttled %s", l.ThrottledText())
+}
+
+// ThrottledText is in how many of the quota's periods the process was held back.
+func (l *lag) ThrottledText() string { return fmt.Sprintf("%.0f %%", 100*l.Throttled) }
+
+// Summary is what the shedder does, in a line.
+func (s *shedState) Summary() string {
+	doing := "nothing is refused"
+	if s.Share > 0 {
+		doing = fmt.Sprintf("%.0f %% of the requests below critical are refused: they would wait for %v", 100*s.Share, s.Wait)
+	}
+	a, r := s.Admitted, s.Refused
+	return fmt.Sprintf("%s; so far %d were admitted and %d refused", doing, a.Critical+a.Normal+a.Sheddable, r.Normal+r.Sheddable)
 }
 
 func (w *textWriter) groups(g groups) {
@@ -134,8 +143,14 @@ func (w *textWriter) groups(g groups) {
 
 func (w *textWriter) trees(trees []groupState, indent string) {
 	for _, g := range trees {
-		w.line("%s%s #%d  %v  %s  %s", indent, g.Name, g.ID, g.Age, g.counts(), g.Fate())
-		w.line("%s    %s", indent, cmp.Or(shortPlace(g.At), g.Func))
+		left := ""
+		if fate := g.Fate(); fate != "" && !g.Bad() {
+			left = "  " + fate
+		}
+		w.line("%s%s #%d  %v  %s%s  %s", indent, g.Name, g.ID, g.Age, g.counts(), left, cmp.Or(shortPlace(g.At), g.Func))
+		if g.Bad() {
+			w.fold(indent+"    ", g.Fate())
+		}
 		for _, t := range g.Tasks {
 			many, kind := "", ""
 			if t.Count > 1 {
@@ -180,13 +195,29 @@ func (g groupState) Fate() string {
 
 func (w *textWriter) executors(all []executorState) {
 	w.title("Executors")
-	w.table(func(row func(string, ...any)) {
-		row("name\trunning\tqueued\toldest\toldest queued\tabandoned\tended\trefused") //nolint:dupword // these are columns
+	w.table("lrrrrr", func(t *table) {
+		t.row("name", "running", "queued", "oldest", "oldest queued", "abandoned")
 		for _, e := range all {
-			row("%s\t%d/%d\t%s\t%v\t%v\t%s\t%s\t%s", e.Name, e.Running, e.Workers, e.QueueText(), e.Oldest, e.OldestQueued,
-				e.AbandonedText(), counts(e.Ended), counts(e.Refused))
+			t.row(e.Name, e.RunningText(), e.QueueText(), e.Oldest, e.OldestQueued, e.AbandonedText())
+			if e.Stuck > 0 {
+				t.note(fmt.Sprintf("%d STUCK", e.Stuck))
+			}
+			if len(e.Ended) > 0 {
+				t.note("ended: " + counts(e.Ended))
+			}
+			if len(e.Refused) > 0 {
+				t.note("refused: " + counts(e.Refused))
+			}
 		}
 	})
+}
+
+// RunningText is how many of the slots are taken that may be.
+func (e executorState) RunningText() string {
+	if e.Limit < e.Workers {
+		return fmt.Sprintf("%d/%d, not %d", e.Running, e.Limit, e.Workers)
+	}
+	return fmt.Sprintf("%d/%d", e.Running, e.Workers)
 }
 
 // QueueText is how much of the queue is in use.
@@ -207,55 +238,49 @@ func (e executorState) AbandonedText() string {
 
 func (w *textWriter) stop(s *stopState) {
 	w.title("Shutdown")
-	w.line("  %s", s.Summary())
-	w.table(func(row func(string, ...any)) {
+	w.fold("  ", s.Summary())
+	w.table("lrl", func(t *table) {
 		for _, p := range s.Phases {
 			state := "over"
 			if p.Running {
 				state = fmt.Sprintf("running, %v left", p.Left)
 			}
-			row("%s\t%v\t%s", p.Name, p.Took, state)
+			t.row(p.Name, p.Took, state)
 		}
 	})
-	w.table(func(row func(string, ...any)) {
+	for _, k := range s.Tracked {
+		w.line("  waits for %s ×%d, oldest %v", k.Name, k.Count, k.Age)
+	}
+	if s.MoreTracked > 0 {
+		w.line("  … and %d more", s.MoreTracked)
+	}
+	w.table("lll", func(t *table) {
 		for _, c := range s.Components {
-			row("%s\t%s\t%s\t%s", c.Name, c.Phase, c.State, c.Trouble())
+			t.row(c.Name, c.Phase, c.State)
+			if trouble := c.Trouble(); trouble != "" {
+				t.note(trouble)
+			}
 		}
 	})
 }
-
-// Summary is the state of the app in a line.
-func (s *stopState) Summary() string {
-	if s.Reason == "" {
-		return s.State
-	}
-	return fmt.Sprintf("%s for %v, %v left: %s", s.State, s.Took, s.Left, s.Reason)
-}
-
-// Trouble is what the component is at, and what has gone wrong.
-func (c component) Trouble() string {
-	text := ""
-	if c.Doing != "" {
-		text = fmt.Sprintf("%s for %v", c.Doing, c.For)
-	}
-	return strings.Trim(text+"; "+c.Error, "; ")
-}
-
-// listed is how many of the groups that have ended are shown to people.
-const listed = 15
 
 func (w *textWriter) ended(title string, all []endedGroup, now time.Time) {
 	if len(all) == 0 {
 		return
 	}
+	kinds, rest := merge(all)
 	w.title(title)
-	w.table(func(row func(string, ...any)) {
-		for _, e := range all[:min(len(all), listed)] {
-			row("%v ago\t%s\t%s\t%v\t%s", seconds(now.Sub(e.Ended)), e.Outcome, e.Name, e.Took, e.Error)
+	w.table("rllrr", func(t *table) {
+		t.row("last", "outcome", "group", "", "took")
+		for _, e := range kinds {
+			t.row(fmt.Sprintf("%v ago", seconds(now.Sub(e.Ended))), e.Outcome, e.Name, e.Times(), e.Took)
+			if e.Error != "" {
+				t.note(e.Error)
+			}
 		}
 	})
-	if len(all) > listed {
-		w.line("  … and %d more in the JSON", len(all)-listed)
+	if rest > 0 {
+		w.line("  … and %d more in the JSON", rest)
 	}
 }
 

@@ -69,7 +69,9 @@ func serve(ctx context.Context, c config, stderr io.Writer) error {
 	telemetry.Probe(probe)
 	handler := telemetry.Recover(web.New(site))
 	if c.Shed {
-		handler = shed.New(probe, shed.Policy{}).Middleware(handler)
+		shedder := shed.New(probe, shed.Policy{})
+		telemetry.Shedder(shedder)
+		handler = shedder.Middleware(handler)
 	}
 	app.Add(
 		shutdown.Component{Name: "looplag", Phase: shutdown.Telemetry, Run: probe.Run},

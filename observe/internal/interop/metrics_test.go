@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -20,7 +23,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/grove-go/grove/looplag"
 	"github.com/grove-go/grove/observe"
+	"github.com/grove-go/grove/taskgroup"
 )
 
 // row is an instrument as the table in the docs has it.
@@ -34,6 +39,14 @@ func row(m metricdata.Metrics) string {
 	}
 	switch data := m.Data.(type) {
 	case metricdata.Sum[int64]:
+		kind = "up-down counter"
+		if data.IsMonotonic {
+			kind = "counter"
+		}
+		for _, p := range data.DataPoints {
+			note(p.Attributes)
+		}
+	case metricdata.Sum[float64]:
 		kind = "up-down counter"
 		if data.IsMonotonic {
 			kind = "counter"
@@ -81,17 +94,41 @@ func TestEveryInstrumentStandsInTheDocs(t *testing.T) {
 		rows = append(rows, row(m))
 	}
 	slices.Sort(rows)
+	require.Equal(t, strings.Join(documented(t), "\n"), strings.Join(rows, "\n"))
+}
 
+// documented are the rows of the table in the docs.
+func documented(t *testing.T) (rows []string) {
+	t.Helper()
 	docs, err := os.ReadFile("../../../docs/observe.md")
 	require.NoError(t, err)
-	var documented []string
 	for line := range strings.Lines(string(docs)) {
 		if strings.HasPrefix(line, "| `grove.") {
-			documented = append(documented, strings.TrimSpace(line))
+			rows = append(rows, strings.TrimSpace(line))
 		}
 	}
-	slices.Sort(documented)
-	require.Equal(t, strings.Join(documented, "\n"), strings.Join(rows, "\n"))
+	slices.Sort(rows)
+	return rows
+}
+
+// scraped is the beginning of what Prometheus is told about the instrument of a row.
+func scraped(row string) string {
+	cells := strings.Split(row, "|")
+	kind, unit := strings.TrimSpace(cells[2]), strings.Trim(cells[3], " `")
+	name := strings.ReplaceAll(strings.Trim(cells[1], " `"), ".", "_")
+	if unit == "s" {
+		name += "_seconds"
+	}
+	if unit == "1" && !strings.HasSuffix(name, "_ratio") {
+		name += "_ratio"
+	}
+	switch kind {
+	case "counter":
+		name += "_total"
+	case "up-down counter":
+		kind = "gauge"
+	}
+	return fmt.Sprintf("# HELP %s %s\n# TYPE %s %s\n%s", name, strings.TrimSpace(cells[5]), name, kind, name)
 }
 
 func TestPrometheusScrapesTheMetrics(t *testing.T) {
@@ -127,6 +164,64 @@ func TestPrometheusScrapesTheMetrics(t *testing.T) {
 	} {
 		require.Contains(t, string(body), series)
 	}
+	for _, row := range documented(t) {
+		require.Contains(t, string(body), scraped(row))
+	}
+}
+
+func TestTheLatencyOfACancellationEndsWithTheLastTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := metric.NewManualReader()
+		provider := metric.NewMeterProvider(metric.WithReader(reader))
+		o := newObserver(t, observe.Config{MeterProvider: provider})
+		g := taskgroup.New(o.Context(t.Context()), taskgroup.Name("import"))
+		g.Go(func(context.Context) error { time.Sleep(3 * time.Second); return nil })
+		g.Go(untilDone)
+		time.Sleep(time.Second)
+		g.Cancel(nil)
+		time.Sleep(time.Minute) // its owner comes late
+		require.NoError(t, g.Wait())
+		idle := taskgroup.New(o.Context(t.Context()), taskgroup.Name("import"))
+		idle.Go(func(context.Context) error { return nil })
+		time.Sleep(time.Minute)
+		require.NoError(t, idle.Stop(), "nothing ran any more: there is no latency to measure")
+		var got metricdata.ResourceMetrics
+		require.NoError(t, reader.Collect(t.Context(), &got))
+		require.NoError(t, provider.Shutdown(t.Context()))
+		for _, m := range got.ScopeMetrics[0].Metrics {
+			if m.Name == "grove.taskgroup.cancel.latency" {
+				points := m.Data.(metricdata.Histogram[float64]).DataPoints //nolint:forcetypeassert // the docs say so
+				require.Len(t, points, 1)
+				require.Equal(t, uint64(1), points[0].Count)
+				require.InDelta(t, 2, points[0].Sum, 1e-9)
+				return
+			}
+		}
+		require.Fail(t, "it was not recorded")
+	})
+}
+
+func TestNamesFromUsersBreakNoScrape(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
+	require.NoError(t, err)
+	provider := metric.NewMeterProvider(metric.WithReader(exporter))
+	o := newObserver(t, observe.Config{MeterProvider: provider})
+	probe := looplag.New(looplag.Config{})
+	o.Probe(probe)
+	for _, name := range []string{"bad \xff bytes", "two\nlines", strings.Repeat("long", 1<<18)} {
+		runNamed(t, o, name)
+		defer probe.Watch(name, time.Minute).Close()
+		defer probe.Watch(name, time.Minute).Close() // which is counted with the other
+	}
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError}).
+		ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	require.NoError(t, provider.Shutdown(t.Context()))
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	require.Contains(t, w.Body.String(), "grove_taskgroup_tasks_total{grove_group_name=\"bad \ufffd bytes\",grove_outcome=\"ok\"")
+	require.Contains(t, w.Body.String(), "grove_looplag_loop_turns_total{grove_loop_name=\"two lines\"")
+	require.Less(t, w.Body.Len(), 64<<10)
 }
 
 func TestNamesThatAreMadeUpDoNotFillTheMemory(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/grove-go/grove/executor"
 	"github.com/grove-go/grove/looplag"
+	"github.com/grove-go/grove/looplag/shed"
 	"github.com/grove-go/grove/observe"
 	"github.com/grove-go/grove/shutdown"
 	"github.com/grove-go/grove/taskgroup"
@@ -109,6 +110,7 @@ func history(t *testing.T, o *observe.Observer) {
 		default:
 		}
 	})
+	o.Shedder(shed.New(probe, shed.Policy{}))
 	loop := probe.Watch("hub", time.Minute)
 	loop.Begin()
 	loop.End()
@@ -117,7 +119,7 @@ func history(t *testing.T, o *observe.Observer) {
 	live.Go(o.Run)
 	t.Cleanup(func() { require.NoError(t, live.Stop()) })
 	<-breached
-	ticked := time.After(1100 * time.Millisecond) // of the lints
+	ticked := time.After(2200 * time.Millisecond) // of the lints, and then of the time that the process has been late
 	<-ticked
 }
 
