@@ -41,7 +41,7 @@ func (g *Group) add(t runner, verb string, try bool) bool {
 // One pending worker would do for the invariant, and each that began would start the next. Up to one for each processor
 // lets the idle ones join a burst at once; any more would only be goroutines that find nothing left to do.
 func (g *Group) wantWorkerLocked() bool {
-	if int32(g.pending) >= g.queue.len() || g.workers >= g.cfg.limit {
+	if g.workers >= g.cfg.limit {
 		return false
 	}
 	if g.pending > 0 {
@@ -51,6 +51,9 @@ func (g *Group) wantWorkerLocked() bool {
 		if g.pending >= g.procs {
 			return false
 		}
+	}
+	if !g.queue.longer(int32(g.pending)) {
+		return false
 	}
 	g.raiseLocked()
 	g.pending++
@@ -119,7 +122,7 @@ func (g *Group) work() {
 // next returns the task that a worker is to run now, and where to claim those behind it, or nil when the worker has to
 // end, which is in the books then. mu is held, and released.
 func (g *Group) next() (runner, *chunk) {
-	if g.queue.len() > 0 && g.ended() {
+	if g.queue.longer(0) && g.ended() {
 		g.skipQueueLocked()
 	}
 	t := g.queue.pop()
@@ -160,7 +163,7 @@ func (g *Group) skipQueueLocked() {
 // retire ends a worker whose task did not return.
 func (g *Group) retire() {
 	g.mu.Lock()
-	if g.pending == 0 && g.queue.len() > 0 { // another takes its place, for the sake of the invariant
+	if g.pending == 0 && g.queue.longer(0) { // another takes its place, for the sake of the invariant
 		g.pending++
 		g.mu.Unlock()
 		go g.worker()

@@ -14,6 +14,9 @@ const noLimit = math.MaxInt32
 // zero Group is not usable. A Group is used once and must not be copied. Its methods may be called from several
 // goroutines.
 type Group struct {
+	// What a worker reads for each task hardly changes, and fills a cache line: what those who start tasks write
+	// is on others.
+
 	parent context.Context
 	cfg    *config // not changed after New
 	worker func()  // work or workWithin, bound once: a go statement with a method would allocate a closure each time
@@ -25,8 +28,11 @@ type Group struct {
 	// the end of the parent came first.
 	stopped atomic.Pointer[CancelError]
 
-	mu    sync.Mutex
-	queue queue
+	watch      *watch      // nil if nobody looks
+	background *background // nil before the first background task
+	outcome    *outcome    // nil while there is nothing to report, see recordLocked
+
+	mu sync.Mutex
 
 	// workers is the number of goroutines that run tasks from queue, pending those of them that have not taken their
 	// first. A worker that has begun runs a task, or is about to claim the next, or to end: workers - pending tasks are
@@ -44,10 +50,8 @@ type Group struct {
 	// mu while joined is false, and when it falls while awaited, joined is true: nobody raises it under those who wait.
 	busy sync.WaitGroup
 
-	watch      *watch        // nil if nobody looks
-	background *background   // nil before the first background task
-	outcome    *outcome      // nil while there is nothing to report, see recordLocked
-	done       chan struct{} // made by Done, closed when joined
+	done  chan struct{} // made by Done, closed when joined
+	queue queue
 }
 
 // New returns a group whose tasks end with ctx. The caller owns it and must call [Group.Wait] or [Group.Stop];

@@ -75,15 +75,21 @@ func (c *chunk) take(i uint32) (t runner) {
 // of that window to tail.tasks[tailIndex-1] along next. few is filled only while there are no others, and the window
 // opened only while there are no few. No chunk but head has a window that was ever opened.
 type queue struct {
-	few              [3]runner
-	fewHead, fewTail uint8
-	tailIndex        uint8
 	closed           int32
+	tailIndex        uint8
+	fewHead, fewTail uint8
 	head, tail       *chunk
+	few              [3]runner
 }
 
 // len is how many tasks there are: at most that many, while workers claim some.
-func (q *queue) len() int32 { return int32(q.fewTail-q.fewHead) + q.head.claimable() + q.closed }
+func (q *queue) len() int32 { return q.unopened() + q.head.claimable() }
+
+// unopened is how many of them are not in the window.
+func (q *queue) unopened() int32 { return int32(q.fewTail-q.fewHead) + q.closed }
+
+// longer reports whether there are more than n tasks. It looks at the window, which workers write, only if it has to.
+func (q *queue) longer(n int32) bool { return q.unopened() > n || q.len() > n }
 
 func (q *queue) push(t runner) {
 	if int(q.fewTail) < len(q.few) && q.closed == 0 && q.head.claimable() == 0 {
