@@ -3,6 +3,7 @@ package shutdown_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"syscall"
 	"testing"
 	"time"
@@ -50,6 +51,27 @@ func TestTrackRefusesWorkOnceIntakeIsClosed(t *testing.T) {
 		require.NoError(t, try())
 		require.NoError(t, w.run())
 		require.ErrorIs(t, try(), shutdown.ErrStopping)
+	})
+}
+
+func TestTrackRefusesARequestThatTheAppHasGivenUpOn(t *testing.T) {
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		p := newPipes()
+		late := make(chan error, 1)
+		c := shutdown.HTTP("http", &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			time.Sleep(10 * time.Second)
+			_, err := w.Track(r.Context(), "write-back")
+			late <- err
+		})}, p)
+		c.StopTimeout = time.Second
+		w.Add(c)
+		done, err := w.Track(t.Context(), "mail")
+		require.NoError(t, err)
+		time.AfterFunc(5*time.Second, done)
+		w.clients.Go(func() { p.dial(t).get() })
+		require.Equal(t, 124, shutdown.ExitCode(w.run()))
+		require.Equal(t, 5*time.Second, w.elapsed())
+		require.ErrorIs(t, <-late, shutdown.ErrStopping)
 	})
 }
 

@@ -53,7 +53,8 @@ func startReplicas(ctx context.Context, dir string) (replicas, error) {
 			r := &replica{name: name, addr: addr}
 			r.command = func(ctx context.Context) *exec.Cmd {
 				if name == "search" {
-					return exec.CommandContext(ctx, binary, "-addr", addr, "-debug", "127.0.0.2:0")
+					// What a busy machine would refuse is not what a restart has lost.
+					return exec.CommandContext(ctx, binary, "-addr", addr, "-debug", "127.0.0.2:0", "-shed=false")
 				}
 				cmd := exec.CommandContext(ctx, self)
 				cmd.Env = append(os.Environ(), eventsVariable+"="+addr)
