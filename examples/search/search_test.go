@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/grove-go/grove/examples/internal/servicetest"
@@ -150,17 +148,9 @@ func TestServerStartsWithoutRedis(t *testing.T) {
 	require.NoError(t, s.stop())
 }
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close(context.Background()) }) //nolint:errcheck // the test is over
-	return conn
-}
-
 func TestAStopFinishesWritesInTheBackgroundAndEndsTheDebugListenerLast(t *testing.T) {
 	config, proxy := services(t)
-	postgres := connect(t, config.Postgres.URL)
+	postgres := servicetest.PostgresConn(t, config.Postgres.URL)
 	config.Postgres.URL = servicetest.With(t, config.Postgres.URL, "application_name", config.Postgres.Schema)
 	s := startServer(t, config)
 	proxy.Stall()

@@ -30,25 +30,27 @@ type process struct {
 	temp string // where it has its temporary files
 }
 
-// built is a directory with the server in it, as users build it. TestMain removes it.
-var built = sync.OnceValues(func() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "grove-search-test-"); err != nil {
-		return "", err
-	}
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", dir, ".").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%w: %s", err, out)
-	}
-	return dir, err
-})
+// built has the server in it, as users build it, once build has been called. TestMain removes it.
+var (
+	built string
+	build = sync.OnceValue(func() (err error) {
+		if built, err = os.MkdirTemp("", "grove-search-test-"); err != nil {
+			return err
+		}
+		out, err := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", built, ".").CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		return err
+	})
+)
 
 // startProcess starts the server on ports of its own.
 func startProcess(t *testing.T) *process {
 	t.Helper()
-	dir, err := built()
-	require.NoError(t, err)
+	require.NoError(t, build())
 	p := &process{temp: t.TempDir()}
-	p.cmd = exec.CommandContext(t.Context(), filepath.Join(dir, "search"), "-addr", "127.0.0.1:0", "-debug", "127.0.0.1:0")
+	p.cmd = exec.CommandContext(t.Context(), filepath.Join(built, "search"), "-addr", "127.0.0.1:0", "-debug", "127.0.0.1:0")
 	p.cmd.Env = []string{"TMPDIR=" + p.temp}
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)

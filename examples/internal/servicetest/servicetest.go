@@ -24,20 +24,18 @@ import (
 func Postgres(t testing.TB) (server, schema string) {
 	t.Helper()
 	server = at("GROVE_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres")
-	conn := connect(t, server)
-	require.NoError(t, conn.Close(t.Context()))
+	PostgresConn(t, server)
 	schema = "test_" + unique()
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context()) // which has ended
-		conn := connect(t, server)
-		_, err := conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE")
+		_, err := PostgresConn(t, server).Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE")
 		require.NoError(t, err)
-		require.NoError(t, conn.Close(ctx))
 	})
 	return server, schema
 }
 
-func connect(t testing.TB, server string) *pgx.Conn {
+// PostgresConn connects to a server. The connection is closed when the test has ended.
+func PostgresConn(t testing.TB, server string) *pgx.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 	defer cancel()
@@ -45,6 +43,7 @@ func connect(t testing.TB, server string) *pgx.Conn {
 	if err != nil {
 		missing(t, "Postgres", err)
 	}
+	t.Cleanup(func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) })
 	return conn
 }
 

@@ -29,10 +29,12 @@ const (
 	// share is what of a request's time a look-up may take: the database has to have the rest.
 	share = 0.2
 
-	// After so many failures in a row Redis is not asked for so long; then one request tries.
+	// tripAfter is after how many failures in a row Redis is left alone.
 	tripAfter = 5
-	openFor   = time.Second
 )
+
+// openFor is how long Redis is left alone; then one request tries.
+var openFor = time.Second
 
 // Config says where a [Cache] is.
 type Config struct {

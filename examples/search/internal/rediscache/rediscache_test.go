@@ -91,6 +91,8 @@ func TestGetGivesUpOnARedisThatHangs(t *testing.T) {
 }
 
 func TestRedisIsLeftAloneAfterFailuresInARow(t *testing.T) {
+	defer func(usual time.Duration) { *rediscache.OpenFor = usual }(*rediscache.OpenFor)
+	*rediscache.OpenFor = time.Hour
 	cache, proxy := setup(t)
 	proxy.Stall()
 	for range 5 {
@@ -100,7 +102,6 @@ func TestRedisIsLeftAloneAfterFailuresInARow(t *testing.T) {
 	_, err := cache.Get(t.Context(), "key")
 	require.ErrorIs(t, err, gobreaker.ErrOpenState)
 	proxy.Open()
-	comesBack(t, cache)
 }
 
 func TestTheEndOfARequestDoesNotCountAgainstRedis(t *testing.T) {
@@ -139,27 +140,22 @@ func (s *safeBuffer) String() string {
 }
 
 func TestStartGoesOnWithoutRedisAndFindsItLater(t *testing.T) {
-	url, prefix := servicetest.Redis(t)
-	proxy := servicetest.NewProxy(t, servicetest.Addr(t, url))
-	proxy.Cut()
-	var log safeBuffer
-	cache := start(t, rediscache.Config{URL: "redis://" + proxy.Addr, Prefix: prefix, Log: slog.New(slog.NewTextHandler(&log, nil))})
-	require.Contains(t, log.String(), "starting without it")
-	_, err := cache.Get(t.Context(), "key")
-	require.Error(t, err)
-	proxy.Open()
-	comesBack(t, cache)
-}
-
-func TestStartGoesOnWithoutARedisThatHangs(t *testing.T) {
-	url, prefix := servicetest.Redis(t)
-	proxy := servicetest.NewProxy(t, servicetest.Addr(t, url))
-	proxy.Stall()
-	cache := start(t, rediscache.Config{URL: "redis://" + proxy.Addr, Prefix: prefix, Log: slog.New(slog.DiscardHandler)})
-	_, err := cache.Get(t.Context(), "key")
-	require.Error(t, err)
-	proxy.Open()
-	comesBack(t, cache)
+	for name, lose := range map[string]func(*servicetest.Proxy){
+		"gone": (*servicetest.Proxy).Cut, "hanging": (*servicetest.Proxy).Stall,
+	} {
+		t.Run(name, func(t *testing.T) {
+			url, prefix := servicetest.Redis(t)
+			proxy := servicetest.NewProxy(t, servicetest.Addr(t, url))
+			lose(proxy)
+			var log safeBuffer
+			cache := start(t, rediscache.Config{URL: "redis://" + proxy.Addr, Prefix: prefix, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			require.Contains(t, log.String(), "starting without it")
+			_, err := cache.Get(t.Context(), "key")
+			require.Error(t, err)
+			proxy.Open()
+			comesBack(t, cache)
+		})
+	}
 }
 
 func TestSetLaterLeavesOutWritesAboveTheLimit(t *testing.T) {

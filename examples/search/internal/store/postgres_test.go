@@ -20,14 +20,6 @@ func exec(t *testing.T, conn *pgx.Conn, query string) {
 	require.NoError(t, err)
 }
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close(context.Background()) }) //nolint:errcheck // the test is over
-	return conn
-}
-
 func TestPostgresStartLoadsOnceWhenReplicasStartAtTheSameTime(t *testing.T) {
 	url, schema := servicetest.Postgres(t)
 	var mu sync.Mutex
@@ -82,7 +74,7 @@ func TestPostgresStartLeavesNothingBehindWhenItsContextEnds(t *testing.T) {
 	require.ErrorIs(t, db.Start(ctx, func(int, int) { cancel() }), context.Canceled)
 
 	var exists bool
-	require.NoError(t, connect(t, url).QueryRow(t.Context(),
+	require.NoError(t, servicetest.PostgresConn(t, url).QueryRow(t.Context(),
 		`SELECT count(*) > 0 FROM pg_namespace WHERE nspname = $1`, schema).Scan(&exists))
 	require.False(t, exists)
 	startPostgresAt(t, store.PostgresConfig{URL: url, Schema: schema})
@@ -93,7 +85,7 @@ func TestPostgresKeepsTheConnectionOfACancelledQuery(t *testing.T) {
 	defer func(usual time.Duration) { *store.CancelGrace = usual }(*store.CancelGrace)
 	*store.CancelGrace = time.Minute
 	db := startPostgresAt(t, store.PostgresConfig{URL: servicetest.With(t, url, "pool_max_conns", "1"), Schema: schema})
-	blocker := connect(t, url)
+	blocker := servicetest.PostgresConn(t, url)
 	exec(t, blocker, "BEGIN")
 	exec(t, blocker, "LOCK TABLE "+schema+"."+store.Table)
 
@@ -105,7 +97,7 @@ func TestPostgresKeepsTheConnectionOfACancelledQuery(t *testing.T) {
 		_, err := db.ByName(ctx, []string{"SNOW"}, 20)
 		failed <- err
 	}()
-	waitForLock(t, connect(t, url), schema)
+	waitForLock(t, servicetest.PostgresConn(t, url), schema)
 	cancel()
 	exec(t, blocker, "ROLLBACK")
 	if err := <-failed; err != nil { // unless the answer was faster than the cancellation
@@ -129,8 +121,8 @@ func waitForLock(t *testing.T, conn *pgx.Conn, schema string) {
 
 func TestPostgresEndsAQueryInTheServerAfterTheTimeout(t *testing.T) {
 	url, schema := servicetest.Postgres(t)
-	db := startPostgresAt(t, store.PostgresConfig{URL: url, Schema: schema, Timeout: 200 * time.Millisecond})
-	blocker := connect(t, url)
+	db := startPostgresAt(t, store.PostgresConfig{URL: url, Schema: schema, Timeout: time.Second}) // which is for all that is sent
+	blocker := servicetest.PostgresConn(t, url)
 	exec(t, blocker, "BEGIN")
 	exec(t, blocker, "LOCK TABLE "+schema+"."+store.Table)
 	_, err := db.ByName(t.Context(), []string{"SNOW"}, 20)

@@ -28,7 +28,7 @@ async function search() {
     if (signal.aborted) return;
     if (!response.ok) {
       show([]);
-      status.textContent = json ? answer.detail : answer; // a server that is too late to look at a request sends text
+      status.textContent = json ? complaint(answer) : answer; // text is from a server too late to look at the request
       return;
     }
     show(answer.results);
@@ -38,6 +38,10 @@ async function search() {
     show([]);
     status.textContent = "The server does not answer.";
   }
+}
+
+function complaint({ detail, allowed }) {
+  return allowed ? `${detail} Allowed is ${allowed}.` : detail;
 }
 
 // summary tells how many characters there are, where they came from, and how long that took.
