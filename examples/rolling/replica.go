@@ -151,7 +151,9 @@ const (
 // serveEvents serves streams that have no end of their own.
 func serveEvents(ctx context.Context, addr string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	app, err := shutdown.New(shutdown.Config{Logger: log})
+	// A stream began before the stop, so its answer did not say that the connection closes behind it: the proxy, which keeps
+	// it, has to come with another request to learn that.
+	app, err := shutdown.New(shutdown.Config{Logger: log, DrainDelay: time.Second})
 	if err != nil {
 		return err
 	}
