@@ -69,7 +69,7 @@
 // A panic in fn comes back as a [*PanicError] with the stack of the panic, and [runtime.Goexit] as [ErrGoexit]; on the
 // caller's own goroutine Goexit goes on, after the slot has been freed. A call that has been abandoned drops its
 // panic like its result. A panic in a hook, a Limiter or OnStuck is nobody's to catch. Submit with Inline panics, and so do
-// calls on a Pool that New has not made, and options and limiters that are out of bounds.
+// calls of a nil fn or on a Pool that New has not made, and options and limiters that are out of bounds.
 //
 // # Cost
 //

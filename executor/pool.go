@@ -38,7 +38,7 @@ type Config struct {
 	// while all slots are taken by such calls, others are refused with [ErrShed] instead of waiting for a slot that
 	// nobody expects to become free. 0 lets calls run for as long as they like.
 	StuckAfter time.Duration
-	// OnStuck is called on a goroutine of its own, for which Drain and Close wait: it must not call them itself.
+	// OnStuck is called on a goroutine of its own, for which Drain and Close wait: it should not call them itself.
 	OnStuck func(Running)
 	// Hooks observe the pool's calls, as those do that [Pool.Observe] adds.
 	Hooks *Hooks
