@@ -148,7 +148,15 @@ func Do[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error)
 func doHere[T any](
 	ctx context.Context, p *Pool, fn func(context.Context) (T, error), o CallOption, up *scope, left <-chan struct{},
 ) (value T, err error) {
-	c, _, started := p.take(ctx, fn, o, up != nil)
+	var c *call
+	started := false
+	if up == nil {
+		c = p.rewarm(ctx, fn, o)
+		started = c != nil
+	}
+	if !started {
+		c, _, started = p.take(ctx, fn, o, up != nil)
+	}
 	if !started {
 		if _, started, err = p.admit(c, up, o.noWait); err != nil {
 			c.tell(p, err)

@@ -79,11 +79,12 @@
 // them than Workers, and none before the first call; they end with the pool. A call that returns before its caller goes
 // to sleep, as short ones do, spares the caller a select.
 //
-// An uncontended Do takes one lock to start and one to end, and allocates nothing but, on every fourth call, room for
+// An uncontended Do takes one lock to start and one to end, and allocates nothing but, on every eighth call, room for
 // the next contexts (BenchmarkDo). A cancel context is made only if fn asks its ctx for Done, as deriving from it does.
-// Inline spares the goroutines and costs a fifth of that, and a refusal no more (BenchmarkRefused). Nested calls and
-// Submit allocate, and so do calls with a key under PerKey, and the first that waits of a key. Observers, MaxWait, CoDel, a
-// Limiter and StuckAfter make each call read the clock; a Limiter and a CoDel take one or two locks more.
+// Inline spares the goroutines and, where no call waits and fn does not ask for Done, the locks, and costs a fifth of that;
+// a refusal costs no more (BenchmarkRefused). Nested calls and Submit allocate, and so do calls with a key under PerKey, and
+// the first that waits of a key. Observers, MaxWait, CoDel, a Limiter and StuckAfter make each call read the clock; a
+// Limiter and a CoDel take one or two locks more, and with these, PerKey or StuckAfter so do inline calls.
 //
 // # Testing
 //

@@ -42,6 +42,7 @@ func (p *Pool) Drain(ctx context.Context) error {
 			close(p.idle.wake)
 		}
 		p.parked = 0
+		p.contendLocked()
 		p.endLocked()
 	}
 	d := p.drain
@@ -111,6 +112,9 @@ func (p *Pool) giveUp(cause error) {
 	refused = p.emptyLocked()
 	p.refused.Closed += uint64(len(refused))
 	for c := range p.placedLocked {
+		if c.warm != 0 && !c.load().inside() {
+			continue // if it is about to begin it finds out by itself
+		}
 		cancelled = append(cancelled, c.ctx)
 		// Wherever nested calls wait, one runs, and what they wait in is above it.
 		if s := c.ctx.scope.Load(); s != nil {

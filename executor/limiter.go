@@ -141,6 +141,9 @@ func (p *Pool) Resize(n int) {
 		p.allowed = float64(n)
 	}
 	p.allowLocked(p.allowed)
+	if p.taken > p.limit {
+		p.contendLocked()
+	}
 	for p.parked > n {
 		w := p.idle
 		p.idle = w.below

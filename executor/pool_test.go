@@ -214,6 +214,10 @@ func TestConcurrentCallsKeepTheLimit(t *testing.T) {
 					return want, nil
 				}, opts...)
 				cancel()
+				if i == 0 {
+					p.Resize(1 + n%workers)
+					_ = p.Stats()
+				}
 				var abandoned *executor.AbandonedError
 				switch {
 				case callErr == nil && got != want:
@@ -230,5 +234,5 @@ func TestConcurrentCallsKeepTheLimit(t *testing.T) {
 		require.NoError(t, <-done)
 	}
 	require.NoError(t, p.Close())
-	require.Equal(t, executor.Stats{Workers: workers}, load(p))
+	require.Equal(t, executor.Stats{Workers: 1 + (calls-1)%workers}, load(p))
 }
