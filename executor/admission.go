@@ -65,8 +65,15 @@ func (p *Pool) vacate(c *call, err error) {
 	}
 	x.end()
 	c.refill()
+	if p.settleWarm(c) {
+		return
+	}
 	p.mu.Lock()
-	p.inline.remove(c)
+	if p.warmLocked(c) {
+		p.mu.Unlock()
+		return
+	}
+	p.removeInlineLocked(c)
 	next := p.finishLocked(c)
 	c.clear()
 	if c.kept {
@@ -126,6 +133,9 @@ func (p *Pool) admit(c *call, up *scope, noWait bool) (w *worker, started bool, 
 
 // freeLocked reports whether there is a slot that c may have.
 func (p *Pool) freeLocked(c *call) bool {
+	if p.taken >= p.limit {
+		p.coolLocked()
+	}
 	return p.taken < p.limit && !p.queued.full(p.queued.tenants[c.key])
 }
 
@@ -155,6 +165,10 @@ func (p *Pool) queueLocked(c *call, noWait bool) error {
 	p.queued.push(c)
 	if p.overload != nil {
 		p.watchQueueLocked(c)
+	}
+	if p.warms {
+		p.contendLocked()
+		p.fillLocked()
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ import (
 //	          running → abandoned    Drain has sent the caller away, fn's result will be dropped
 //	          awaited → abandoned    the caller has left or has been sent away
 //
-// An inline call, in which the caller runs fn itself, ends in awaited.
+// An inline call, in which the caller runs fn itself, ends in awaited, or in done if it becomes warm. Then another begins
+// in its slot, and it is awaited again.
 const (
 	waiting = iota
 	refused
@@ -98,6 +99,7 @@ type call struct {
 	lane     *lane    // where it waits for a slot, nil if it does not
 	nested   bool     // has no slot of its own
 	reported bool     // as stuck
+	warm     uint8    // its place in Pool.warm, 0 if it has none; its caller may read it
 
 	next *call // links free calls
 
@@ -136,7 +138,7 @@ func (c *call) refill() {
 }
 
 // contexts is how many contexts a call allocates at a time. They keep one another's parents from being collected.
-const contexts = 4
+const contexts = 8
 
 // task is fn and what it returned, for a worker, which need not know the result's type.
 type task interface {

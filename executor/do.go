@@ -90,12 +90,15 @@ func combine(opts []CallOption) (all CallOption) {
 // same pool, or with a ctx made from it, runs in the slot of this one, off the queue and one at a time. The slot
 // becomes free when this call and those nested in it have returned.
 //
-// Other errors are those of a refusal, [ErrQueueFull], [ErrMaxWait], [ErrShed] and [ErrClosed], a [*PanicError] if fn panicked, and [ErrGoexit] if it called
-// runtime.Goexit on a worker's goroutine; on the caller's own, Goexit goes on once the slot is free. fn must unlock
-// its goroutine from an OS thread that it locked it to.
+// Other errors are those of a refusal, [ErrQueueFull], [ErrMaxWait], [ErrShed] and [ErrClosed], a [*PanicError] if fn
+// panicked, and [ErrGoexit] if it called runtime.Goexit on a worker's goroutine; on the caller's own, Goexit goes on once
+// the slot is free. fn must unlock its goroutine from an OS thread that it locked it to.
 //
 // The return of fn synchronizes before the return of its result by Do. BenchmarkDo shows what a call costs.
 func Do[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...CallOption) (T, error) {
+	if fn == nil {
+		panic("executor: Do called with a nil function")
+	}
 	var zero T
 	o := combine(opts)
 	if ctx.Err() != nil {
@@ -145,7 +148,15 @@ func Do[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error)
 func doHere[T any](
 	ctx context.Context, p *Pool, fn func(context.Context) (T, error), o CallOption, up *scope, left <-chan struct{},
 ) (value T, err error) {
-	c, _, started := p.take(ctx, fn, o, up != nil)
+	var c *call
+	started := false
+	if up == nil {
+		c = p.rewarm(ctx, fn, o)
+		started = c != nil
+	}
+	if !started {
+		c, _, started = p.take(ctx, fn, o, up != nil)
+	}
 	if !started {
 		if _, started, err = p.admit(c, up, o.noWait); err != nil {
 			c.tell(p, err)

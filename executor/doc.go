@@ -69,7 +69,7 @@
 // A panic in fn comes back as a [*PanicError] with the stack of the panic, and [runtime.Goexit] as [ErrGoexit]; on the
 // caller's own goroutine Goexit goes on, after the slot has been freed. A call that has been abandoned drops its
 // panic like its result. A panic in a hook, a Limiter or OnStuck is nobody's to catch. Submit with Inline panics, and so do
-// calls on a Pool that New has not made, and options and limiters that are out of bounds.
+// calls of a nil fn or on a Pool that New has not made, and options and limiters that are out of bounds.
 //
 // # Cost
 //
@@ -79,11 +79,12 @@
 // them than Workers, and none before the first call; they end with the pool. A call that returns before its caller goes
 // to sleep, as short ones do, spares the caller a select.
 //
-// An uncontended Do takes one lock to start and one to end, and allocates nothing but, on every fourth call, room for
+// An uncontended Do takes one lock to start and one to end, and allocates nothing but, on every eighth call, room for
 // the next contexts (BenchmarkDo). A cancel context is made only if fn asks its ctx for Done, as deriving from it does.
-// Inline spares the goroutines and costs a fifth of that, and a refusal no more (BenchmarkRefused). Nested calls and
-// Submit allocate, and so do calls with a key under PerKey, and the first that waits of a key. Observers, MaxWait, CoDel, a
-// Limiter and StuckAfter make each call read the clock; a Limiter and a CoDel take one or two locks more.
+// Inline spares the goroutines and, where no call waits and fn does not ask for Done, the locks, and costs a fifth of that;
+// a refusal costs no more (BenchmarkRefused). Nested calls and Submit allocate, and so do calls with a key under PerKey, and
+// the first that waits of a key. Observers, MaxWait, CoDel, a Limiter and StuckAfter make each call read the clock; a
+// Limiter and a CoDel take one or two locks more, and with these, PerKey or StuckAfter so do inline calls.
 //
 // # Testing
 //

@@ -29,6 +29,8 @@ const grace = 100 * time.Millisecond
 // [ErrDraining]. Of calls that run on 100 ms later the callers get an [*AbandonedError], if they are not running fn
 // themselves, and Drain returns a [*DrainError] that lists them; it returns nil as soon as there are none.
 //
+// Hooks and OnStuck that do not return hold Drain up in the same way, and then it returns a DrainError without calls.
+//
 // Drain may be called again, and by several goroutines: they wait for the same end, and when one gives up all do. After
 // that, Drain waits for what was left behind, until its ctx ends. No goroutine of the pool outlives the last call.
 // A call that drains its own pool waits for itself.
@@ -40,6 +42,7 @@ func (p *Pool) Drain(ctx context.Context) error {
 			close(p.idle.wake)
 		}
 		p.parked = 0
+		p.contendLocked()
 		p.endLocked()
 	}
 	d := p.drain
@@ -99,7 +102,7 @@ func (p *Pool) giveUp(cause error) {
 
 	p.mu.Lock()
 	d := p.drain
-	if d.gaveUp || p.taken == 0 {
+	if d.gaveUp || d.over {
 		p.mu.Unlock()
 		return
 	}
@@ -109,6 +112,9 @@ func (p *Pool) giveUp(cause error) {
 	refused = p.emptyLocked()
 	p.refused.Closed += uint64(len(refused))
 	for c := range p.placedLocked {
+		if c.warm != 0 && !c.load().inside() {
+			continue // if it is about to begin it finds out by itself
+		}
 		cancelled = append(cancelled, c.ctx)
 		// Wherever nested calls wait, one runs, and what they wait in is above it.
 		if s := c.ctx.scope.Load(); s != nil {
@@ -168,8 +174,12 @@ func (p *Pool) leftovers() error {
 	}
 	p.mu.Unlock()
 	if seen.calls == nil {
-		<-p.drain.ended // about to come
-		return nil
+		select {
+		case <-p.drain.ended: // about to come
+			return nil
+		case <-time.After(grace):
+			return e
+		}
 	}
 	seen.trace()
 	e.Running = seen.calls

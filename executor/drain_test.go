@@ -342,3 +342,33 @@ func TestCallThatNeverReturns(t *testing.T) {
 		require.Equal(t, executor.Stats{Workers: 2}, load(p))
 	})
 }
+
+func TestDrainDoesNotWaitForeverForHooks(t *testing.T) {
+	for name, cfg := range map[string]func(hang func()) executor.Config{
+		"OnStuck": func(hang func()) executor.Config {
+			return executor.Config{StuckAfter: time.Minute, OnStuck: func(executor.Running) { hang() }}
+		},
+		"CallEnded": func(hang func()) executor.Config {
+			return executor.Config{Hooks: &executor.Hooks{CallEnded: func(context.Context, executor.CallInfo, error) { hang() }}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				cfg := cfg(func() { <-release })
+				cfg.Name, cfg.Workers = "p", 1
+				p := newPool(t, cfg)
+				executor.Submit(t.Context(), p, sleep(2*time.Minute))
+				time.Sleep(3 * time.Minute)
+				start := time.Now()
+				var left *executor.DrainError
+				require.ErrorAs(t, p.Close(), &left)
+				require.Empty(t, left.Running)
+				require.EqualError(t, left, `executor: pool "p" left a hook running: context canceled`)
+				require.Equal(t, 200*time.Millisecond, time.Since(start))
+				close(release)
+				require.NoError(t, p.Drain(t.Context()))
+			})
+		})
+	}
+}

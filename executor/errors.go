@@ -74,7 +74,8 @@ func (e *AbandonedError) Unwrap() error { return e.Cause }
 type DrainError struct {
 	// Pool is the pool's name.
 	Pool string
-	// Running are the calls that run still, those that run longest first.
+	// Running are the calls that run still, those that run longest first. If there are none, it is a hook or OnStuck that
+	// has not returned.
 	Running []Running
 	// Cause tells why Drain gave up: the cause of the ctx that ended.
 	Cause error
@@ -91,6 +92,9 @@ type Running struct {
 }
 
 func (e *DrainError) Error() string {
+	if len(e.Running) == 0 {
+		return fmt.Sprintf("executor: pool %q left a hook running: %v", e.Pool, e.Cause)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "executor: pool %q left %d running: ", e.Pool, len(e.Running))
 	for i, r := range e.Running {

@@ -17,6 +17,9 @@ type Future[T any] struct {
 func Submit[T any](
 	ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...CallOption,
 ) *Future[T] {
+	if fn == nil {
+		panic("executor: Submit called with a nil function")
+	}
 	o := combine(opts)
 	if o.inline {
 		panic("executor: Submit called with Inline")

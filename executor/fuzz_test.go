@@ -210,9 +210,9 @@ func (a *actor) fn(y *play, ctx context.Context) error {
 	if ctx.Err() != nil {
 		return errors.New("started although ctx had ended")
 	}
-	polite := ctx.Done()
-	if !a.polite {
-		polite = nil
+	var polite <-chan struct{}
+	if a.polite {
+		polite = ctx.Done() // nobody else asks for it, since that takes another path
 	}
 	select {
 	case o := <-a.command:

@@ -110,6 +110,9 @@ func SchedLatency(source interface{ Overdue() time.Duration }, target time.Durat
 	if target <= 0 {
 		panic(fmt.Sprintf("executor: SchedLatency called with target %v, want more than 0", target))
 	}
+	if source == nil {
+		panic("executor: SchedLatency called with a nil source")
+	}
 	return &schedLatency{source: source, target: target}
 }
 
@@ -138,6 +141,9 @@ func (p *Pool) Resize(n int) {
 		p.allowed = float64(n)
 	}
 	p.allowLocked(p.allowed)
+	if p.taken > p.limit {
+		p.contendLocked()
+	}
 	for p.parked > n {
 		w := p.idle
 		p.idle = w.below

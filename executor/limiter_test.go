@@ -212,10 +212,13 @@ func TestSchedLatencyShrinksThePoolWhileTheSchedulerIsLate(t *testing.T) {
 	})
 }
 
-func TestLimitersWithoutATargetPanic(t *testing.T) {
+func TestLimitersWithoutATargetOrASourcePanic(t *testing.T) {
 	require.PanicsWithValue(t, "executor: AIMD called with latency 0s, want more than 0", func() { executor.AIMD(0) })
 	require.PanicsWithValue(t, "executor: SchedLatency called with target 0s, want more than 0", func() {
 		executor.SchedLatency(nil, 0)
+	})
+	require.PanicsWithValue(t, "executor: SchedLatency called with a nil source", func() {
+		executor.SchedLatency(nil, time.Millisecond)
 	})
 }
 

@@ -38,7 +38,7 @@ type Config struct {
 	// while all slots are taken by such calls, others are refused with [ErrShed] instead of waiting for a slot that
 	// nobody expects to become free. 0 lets calls run for as long as they like.
 	StuckAfter time.Duration
-	// OnStuck is called on a goroutine of its own, for which Drain and Close wait: it must not call them itself.
+	// OnStuck is called on a goroutine of its own, for which Drain and Close wait: it should not call them itself.
 	OnStuck func(Running)
 	// Hooks observe the pool's calls, as those do that [Pool.Observe] adds.
 	Hooks *Hooks
@@ -55,6 +55,9 @@ type Pool struct {
 	onStuck    func(Running)
 	slot       slot
 	timed      bool // calls need to know when exactly their fn was called
+	warms      bool // slots may be kept warm
+
+	contended atomic.Bool // nobody keeps a slot warm; changed with mu
 
 	// returned are calls for reuse that have not been moved to free, linked by next. Calls are pushed one by one and
 	// taken only all together, so a compare-and-swap cannot mistake one state for another.
@@ -91,12 +94,15 @@ type Pool struct {
 	alive   []*worker
 	refused Refusals
 
-	inline list // calls that run, or are about to, on their callers' goroutines
+	inline list  // calls that run, or are about to, on their callers' goroutines, and warm ones
+	warmed uint8 // the places in warm that belong to calls
 
 	free *call // calls for reuse, linked by next
 	kept int   // calls that are reused, wherever they are now
 
 	drain *drain // nil until Drain
+
+	warm warm // not guarded; far from what all calls read, since all inline calls write it
 }
 
 // maxKept bounds the memory that stays with the pool once a long queue is gone.
@@ -132,6 +138,7 @@ func New(cfg Config) (*Pool, error) {
 		name: cfg.Name, workers: cfg.Workers, queue: cfg.Queue, limit: cfg.Workers, allowed: float64(cfg.Workers),
 		overload: o, limiter: cfg.Limiter, stuckAfter: cfg.StuckAfter, onStuck: cfg.OnStuck,
 		timed: cfg.Limiter != nil || o != nil || cfg.StuckAfter > 0, epoch: time.Now().Add(-1),
+		warms: cfg.Limiter == nil && cfg.Overload == nil && cfg.PerKey == 0 && cfg.StuckAfter == 0,
 	}
 	switch cfg.Queue {
 	case 0:
@@ -183,7 +190,7 @@ func (p *Pool) Stats() Stats {
 	defer p.mu.Unlock()
 	s := Stats{
 		Name: p.name, Workers: p.workers, Limit: p.limit, Queue: p.queue,
-		Running: p.taken, Queued: p.queued.n, Stuck: p.stuck, Refused: p.refused,
+		Running: p.taken - p.warm.count(), Queued: p.queued.n, Stuck: p.stuck, Refused: p.refused,
 	}
 	now := p.now()
 	if c := p.queued.oldest(); c != nil {
@@ -204,7 +211,8 @@ func (p *Pool) Stats() Stats {
 	return s
 }
 
-// placedLocked yields the calls that run or are about to, each with its worker, or nil for an inline call.
+// placedLocked yields the calls that run or are about to, each with its worker, or nil for an inline call. Of warm calls
+// only the word may be looked at, except as [warm] says.
 func (p *Pool) placedLocked(yield func(*call, *worker) bool) {
 	for _, w := range p.alive {
 		if w.call != nil && !yield(w.call, w) {

@@ -108,6 +108,13 @@ func TestPoolNotMadeByNewPanics(t *testing.T) {
 	})
 }
 
+func TestNilFunctionsPanic(t *testing.T) {
+	p := newPool(t, executor.Config{Workers: 1})
+	require.PanicsWithValue(t, "executor: Do called with a nil function", func() { _, _ = executor.Do[int](cancellable(t), p, nil) })
+	require.PanicsWithValue(t, "executor: Submit called with a nil function", func() { executor.Submit[int](t.Context(), p, nil) })
+	require.Equal(t, executor.Stats{Workers: 1}, load(p))
+}
+
 func TestLongQueuesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, executor.Config{Workers: 1, Queue: executor.Unbounded})
@@ -207,6 +214,10 @@ func TestConcurrentCallsKeepTheLimit(t *testing.T) {
 					return want, nil
 				}, opts...)
 				cancel()
+				if i == 0 {
+					p.Resize(1 + n%workers)
+					_ = p.Stats()
+				}
 				var abandoned *executor.AbandonedError
 				switch {
 				case callErr == nil && got != want:
@@ -223,5 +234,5 @@ func TestConcurrentCallsKeepTheLimit(t *testing.T) {
 		require.NoError(t, <-done)
 	}
 	require.NoError(t, p.Close())
-	require.Equal(t, executor.Stats{Workers: workers}, load(p))
+	require.Equal(t, executor.Stats{Workers: 1 + (calls-1)%workers}, load(p))
 }

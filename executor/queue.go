@@ -1,5 +1,7 @@
 package executor
 
+import "maps"
+
 // levels is how many levels of priority there are.
 const levels = int(High-Low) + 1
 
@@ -18,6 +20,7 @@ type queue struct {
 	rings   [levels]ring
 	perKey  int                // how many calls of a key may run, 0 for any number
 	tenants map[string]*tenant // those that have calls waiting or, with perKey, running
+	room    int                // how many tenants the map has had at a time: it does not shrink by itself
 	unkeyed tenant             // is never full
 }
 
@@ -66,6 +69,7 @@ func (q *queue) tenant(key string) *tenant {
 		t = new(tenant)
 		t.init(key)
 		q.tenants[key] = t
+		q.room = max(q.room, len(q.tenants))
 	}
 	return t
 }
@@ -74,6 +78,12 @@ func (q *queue) tenant(key string) *tenant {
 func (q *queue) forget(t *tenant) {
 	if t.waiting == 0 && t.running == 0 && t != &q.unkeyed {
 		delete(q.tenants, t.key)
+		if q.room > maxKept && len(q.tenants) < q.room/4 {
+			q.room = len(q.tenants)
+			kept := make(map[string]*tenant, q.room)
+			maps.Copy(kept, q.tenants)
+			q.tenants = kept
+		}
 	}
 }
 

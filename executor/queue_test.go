@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -230,4 +231,33 @@ func TestAFullQueueMakesRoomForWhoHasLessInIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestKeysWithoutCallsTakeNoMemory(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	p := newPool(t, executor.Config{Workers: 1, Queue: executor.Unbounded})
+	ctx := context.Background() // one that can end would remember that it has had many calls
+	release := make(chan struct{})
+	before := heap()
+	func() {
+		calls := []*executor.Future[int]{
+			executor.Submit(ctx, p, func(context.Context) (int, error) { return stuckForever(release) }),
+		}
+		for i := range 20_000 {
+			calls = append(calls, executor.Submit(ctx, p, noop, executor.Key(fmt.Sprint(i))))
+		}
+		require.Greater(t, heap()-before, int64(4<<20)) // with the calls
+		close(release)
+		for _, call := range calls {
+			_, err := call.Await(ctx)
+			require.NoError(t, err)
+		}
+	}()
+	require.Less(t, heap()-before, int64(300<<10))
+	runtime.KeepAlive(p)
 }

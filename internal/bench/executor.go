@@ -36,6 +36,11 @@ func leavers() []peer[Pool] {
 	}
 }
 
+// submitters return before the call has, and say later what it returned.
+func submitters() []peer[Pool] {
+	return []peer[Pool]{{Grove, groveSubmit}, {"go", goLeave}, {"pond", pondCall}, {"ants", antsCall}}
+}
+
 // stayers run the call on the goroutine of the caller.
 func stayers() []peer[Pool] {
 	return []peer[Pool]{
@@ -114,12 +119,17 @@ func poolCases() []Case {
 		{"1000", func() int { return 1000 }, 4},
 	} {
 		for _, t := range callTasks() {
-			c := Case{
-				Name: fmt.Sprintf("call/callers=%s/workers=%d/task=%s", load.callers, load.workers, t.name),
-				Impls: measure(leavers(), func(b *testing.B, p Pool) {
-					p.bench(b, load.count(), load.workers, t.f)
-				}),
+			workers, each := load.workers, t.name == "10ms-sleep"
+			if each {
+				workers = max(workers, load.count()/10) // a round in which everybody sleeps should not take seconds
 			}
+			of := func(kind string, peers []peer[Pool]) Case {
+				return Case{
+					Name:  fmt.Sprintf("%s/callers=%s/workers=%d/task=%s", kind, load.callers, workers, t.name),
+					Impls: measure(peers, func(b *testing.B, p Pool) { p.bench(b, load.count(), workers, t.f, each) }),
+				}
+			}
+			c := of("call", leavers())
 			switch {
 			case load.callers == "1" && t.name == "noop":
 				c.Targets = []Target{{"go", 1}, {"pond", 0.25}, {"ants", 0.9}}
@@ -128,26 +138,19 @@ func poolCases() []Case {
 			case load.callers == "64" && t.name == "noop":
 				c.Targets = []Target{{"ants", 1}}
 			}
-			cases = append(cases, c)
+			inline := of("call-inline", stayers())
+			if t.name == "noop" {
+				inline.Targets = []Target{{"chan", 2}}
+			}
+			cases = append(cases, c, inline, of("call-submit", submitters()))
 		}
 	}
-	noop := callTasks()[0].f
-	for _, callers := range []int{1, 64} {
-		cases = append(cases, Case{
-			Name:    fmt.Sprintf("call-inline/callers=%d/workers=4/task=noop", callers),
-			Impls:   measure(stayers(), func(b *testing.B, p Pool) { p.bench(b, callers, 4, noop) }),
-			Targets: []Target{{"chan", 2}},
-		}, Case{
-			Name: fmt.Sprintf("call-submit/callers=%d/workers=4/task=noop", callers),
-			Impls: measure([]peer[Pool]{{Grove, groveSubmit}, {"go", goLeave}, {"pond", pondCall}},
-				func(b *testing.B, p Pool) { p.bench(b, callers, 4, noop) }),
-		})
-	}
-	return append(cases, overloadCases()...)
+	return append(cases, waitCases()...)
 }
 
-// bench measures calls that so many callers make, each one after the other.
-func (p Pool) bench(b *testing.B, callers, workers int, f Call0) {
+// bench measures calls that so many callers make, each one after the other. An iteration is one call or, if each is
+// set, one of each caller.
+func (p Pool) bench(b *testing.B, callers, workers int, f Call0, each bool) {
 	b.ReportAllocs()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -164,12 +167,16 @@ func (p Pool) bench(b *testing.B, callers, workers int, f Call0) {
 		}
 		return
 	}
+	calls := b.N
+	if each {
+		calls *= callers
+	}
 	var callings sync.WaitGroup
 	start := make(chan struct{})
 	for i := range callers {
 		callings.Go(func() {
 			<-start
-			for range b.N/callers + min(1, max(0, b.N%callers-i)) {
+			for range calls/callers + min(1, max(0, calls%callers-i)) {
 				if _, err := call(ctx, f); err != nil {
 					b.Error(err)
 					return
@@ -182,23 +189,30 @@ func (p Pool) bench(b *testing.B, callers, workers int, f Call0) {
 	callings.Wait()
 }
 
-// overloadCases are twice as many calls as can run, for half a second: each sleeps for a millisecond. Measured is how long
-// those of the second half waited that were run; a queue without an end does well at the beginning only.
-func overloadCases() []Case {
+// waitCases are half as many calls as can run, as many, and twice as many, for half a second: each sleeps for a
+// millisecond, and wakes a little later. Measured is how long those of the second half waited that were run; a queue
+// without an end does well at the beginning only.
+func waitCases() []Case {
 	var cases []Case
-	for _, percent := range []int{50, 99} {
-		cases = append(cases, Case{
-			Name: fmt.Sprintf("call-overload/workers=4/load=2x/wait=p%d", percent),
-			Unit: "µs",
-			Impls: measure([]peer[Pool]{
-				{Grove, groveCoDel},
-				{"grove.fifo", groveDo},
-				{"pond", pondCall},
-				{"ants", antsCall},
-				{"semaphore", semaphoreCall},
-				{"failsafe", failsafeCall},
-			}, func(b *testing.B, p Pool) { p.benchOverload(b, percent) }),
-		})
+	for _, load := range []float64{0.5, 1, 2} {
+		for _, percent := range []int{50, 99} {
+			cases = append(cases, Case{
+				Name: fmt.Sprintf("call-wait/workers=4/load=%gx/wait=p%d", load, percent),
+				Unit: "µs",
+				Impls: measure([]peer[Pool]{
+					{Grove, groveCoDel},
+					{"grove.fifo", groveDo},
+					{"pond", pondCall},
+					{"ants", antsCall},
+					{"ants.multi", antsMultiCall},
+					{"conc", concCall},
+					{"errgroup", errgroupCall},
+					{"chan", chanCall},
+					{"semaphore", semaphoreCall},
+					{"failsafe", failsafeCall},
+				}, func(b *testing.B, p Pool) { p.benchWait(b, load, percent) }),
+			})
+		}
 	}
 	return cases
 }
@@ -208,8 +222,8 @@ func groveCoDel(workers int) (Pooled, func()) {
 	return func(ctx context.Context, f Call0) (int, error) { return executor.Do(ctx, p, f) }, func() { _ = p.Close() }
 }
 
-// benchOverload reports the wait that so many percent of the calls that were run did not exceed, and how many ran.
-func (p Pool) benchOverload(b *testing.B, percent int) {
+// benchWait reports the wait that so many percent of the calls that were run did not exceed, and how many ran.
+func (p Pool) benchWait(b *testing.B, load float64, percent int) {
 	const (
 		workers = 4
 		service = time.Millisecond
@@ -229,7 +243,7 @@ func (p Pool) benchOverload(b *testing.B, percent int) {
 		tick := time.NewTicker(service)
 		for time.Since(begin) < spell {
 			<-tick.C
-			for ; sent < int(2*workers*time.Since(begin)/service); sent++ {
+			for ; sent < int(load*workers*float64(time.Since(begin))/float64(service)); sent++ {
 				came := time.Now()
 				callings.Go(func() {
 					_, _ = call(ctx, func(context.Context) (int, error) {
