@@ -10,7 +10,7 @@
 //	}
 //
 // With 64 goroutines that compute for 100 µs at a time on two processors, its median is 0.1 ms while requests wait for
-// 0.8 s (docs/looplag.md). Where the scheduler had one queue, a late timer would mean late requests. In Go it does not: a
+// a second (docs/looplag.md). Where the scheduler had one queue, a late timer would mean late requests. In Go it does not: a
 // processor looks at its timers before it looks at its queue, and runs the goroutine of a timer that is due next. The
 // ticker jumps the queue in which the requests stand; it measures the longest slice, not the queue. Nor do requests wait
 // only there: as long as there is anything else to run, sockets are looked at only every 10 ms.
@@ -85,14 +85,15 @@
 //
 // # Cost
 //
-// Measured on two virtual processors that others were using as well. A Snapshot costs 0.1 µs while Run runs and 2.8 µs
-// otherwise (BenchmarkSnapshot), Overdue 43 ns (BenchmarkOverdue), a Begin and its End 84 ns, twice the reading of a clock
-// (BenchmarkTurn); they allocate nothing. A tick computes for 6 µs and allocates the next Snapshot (BenchmarkTick). What
-// really costs is to wake a thread of an idle process: 5 ticks a second and half as many bytes, which is what an idle
-// process gets, take 0.2 % to 0.3 % of a processor, and a ticker of that period alone 0.1 % (BenchmarkIdle). While
-// something is late there are 100 a second. A Probe that always ticks every 20, 10 or 1 ms costs 1.5 to 1.6 times as
-// much as a bare ticker. A report of a stuck loop stops the world for as long as it takes to write down the stacks of all
-// goroutines: with a thousand of them and [Rule.Stacks] it takes 16 ms (BenchmarkGather), not all of them stopped.
+// Measured on two virtual processors; docs/looplag.md has the figures and the command. A Snapshot costs 0.1 µs while Run runs
+// and 1.5 µs otherwise (BenchmarkSnapshot), Overdue 40 ns (BenchmarkOverdue), a Begin and its End 0.1 µs, twice the reading of
+// a clock (BenchmarkTurn); they allocate nothing. A tick computes for 1 µs; one that describes the window for 3 µs, and
+// allocates the next Snapshot (BenchmarkTick): while nothing is late that is every 10 ms at most. What really costs is to wake
+// a thread of an idle process: 5 ticks a second and half as many bytes, which is what an idle process gets, take 0.2 % of a
+// processor, and a ticker of that period alone hardly less (BenchmarkIdle). While something is late there are 100 a second.
+// A Probe that always ticks every 20, 10 or 1 ms costs up to twice as much as a bare ticker. A report of a stuck loop
+// stops the world for as long as it takes to write down the stacks of all goroutines: with a thousand of them and
+// [Rule.Stacks] it takes 18 ms (BenchmarkGather), not all of them stopped.
 //
 // A Probe has about 130 KB of memory and, while it runs, four goroutines, six with the queue probe, a pipe,
 // and two files of the kernel's open.

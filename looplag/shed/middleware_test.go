@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/grove-go/grove/looplag/shed"
@@ -95,18 +94,19 @@ func TestPolicyTellsThePriorityOfARequest(t *testing.T) {
 
 func TestStreamsAndUpgradesPassThrough(t *testing.T) {
 	s := shed.New(new(source), shed.Policy{})
+	failed := make(chan error, 1)
 	server := httptest.NewServer(s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := http.NewResponseController(w)
 		if r.URL.Path == "/events" {
-			assert.NoError(t, c.SetWriteDeadline(time.Time{}))
-			assert.NoError(t, c.Flush())
+			failed <- errors.Join(c.SetWriteDeadline(time.Time{}), c.Flush())
 			return
 		}
 		conn, _, err := c.Hijack()
-		if assert.NoError(t, err) {
+		if err == nil {
 			_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-			assert.NoError(t, errors.Join(err, conn.Close()))
+			err = errors.Join(err, conn.Close())
 		}
+		failed <- err
 	})))
 	defer server.Close()
 	for path, want := range map[string]int{"/events": http.StatusOK, "/ws": http.StatusSwitchingProtocols} {
@@ -117,6 +117,7 @@ func TestStreamsAndUpgradesPassThrough(t *testing.T) {
 		resp, err := server.Client().Do(r)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
+		require.NoError(t, <-failed)
 		require.Equal(t, want, resp.StatusCode)
 	}
 }

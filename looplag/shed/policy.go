@@ -35,7 +35,8 @@ func (p Priority) String() string {
 type Policy struct {
 	// Target is how long requests wait before they run while the server has more to do than it can: the queue that is
 	// kept so that it never runs out of work. It should be several times what a request computes, and small beside
-	// what a client waits. A higher one refuses later, for longer waits. 0 means 25 ms; it must be at least 10 ms.
+	// what a client waits. A higher one refuses later, for longer waits. 0 means 25 ms; it must be at least 10 ms
+	// and at most a minute.
 	Target time.Duration
 	// MinVolume is how many requests a second, Critical ones apart, there must be before one is refused: few requests are
 	// not why a server is late. 0 means 20; it must be at least 1.
@@ -60,14 +61,19 @@ func (p Policy) complete() Policy {
 	atLeast("Target", p.Target, 10*time.Millisecond)
 	atLeast("MinVolume", p.MinVolume, 1)
 	atLeast("RetryAfter", p.RetryAfter, 2*time.Second)
-	if p.RetryAfter > time.Hour { // each of its values is kept
-		panic(fmt.Sprintf("shed: Policy.RetryAfter is %v, must be at most %v", p.RetryAfter, time.Hour))
-	}
+	atMost("Target", p.Target, time.Minute)
+	atMost("RetryAfter", p.RetryAfter, time.Hour) // each of its values is kept
 	return p
 }
 
 func atLeast[T cmp.Ordered](field string, value, bound T) {
 	if value < bound {
 		panic(fmt.Sprintf("shed: Policy.%s is %v, must be at least %v", field, value, bound))
+	}
+}
+
+func atMost(field string, value, bound time.Duration) {
+	if value > bound {
+		panic(fmt.Sprintf("shed: Policy.%s is %v, must be at most %v", field, value, bound))
 	}
 }

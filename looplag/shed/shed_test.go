@@ -248,6 +248,7 @@ func TestMisuseIsRefused(t *testing.T) {
 		"shed: Policy.Target is 9ms, must be at least 10ms":         func() { shed.New(late, shed.Policy{Target: 9 * time.Millisecond}) },
 		"shed: Policy.MinVolume is -1, must be at least 1":          func() { shed.New(late, shed.Policy{MinVolume: -1}) },
 		"shed: Policy.RetryAfter is 1.9s, must be at least 2s":      func() { shed.New(late, shed.Policy{RetryAfter: 1900 * time.Millisecond}) },
+		"shed: Policy.Target is 1m0.001s, must be at most 1m0s":     func() { shed.New(late, shed.Policy{Target: time.Minute + time.Millisecond}) },
 		"shed: Policy.RetryAfter is 1h0m1s, must be at most 1h0m0s": func() { shed.New(late, shed.Policy{RetryAfter: time.Hour + time.Second}) },
 		"shed: Middleware called with a nil handler":                func() { shed.New(late, shed.Policy{}).Middleware(nil) },
 		"shed: a Shedder that New has not made":                     func() { new(shed.Shedder).Allow(shed.Normal) },

@@ -220,9 +220,15 @@ func (x *experiment) withServer(ctx context.Context, m mode, f func(*load.Proces
 
 // names are words that many characters have in their names together, so that searches find something.
 var names = [][]string{
-	{"latin", "small", "letter", "with"}, {"latin", "capital", "letter", "with"}, {"cyrillic", "small", "letter", "with"},
-	{"greek", "capital", "letter", "and"}, {"arabic", "letter", "with", "above"}, {"mathematical", "bold", "small", "italic"},
-	{"ethiopic", "syllable"}, {"cuneiform", "sign", "times"}, {"right", "arrow", "with", "heavy"},
+	{"latin", "small", "letter", "with"},
+	{"latin", "capital", "letter", "with"},
+	{"cyrillic", "small", "letter", "with"},
+	{"greek", "capital", "letter", "and"},
+	{"arabic", "letter", "with", "above"},
+	{"mathematical", "bold", "small", "italic"},
+	{"ethiopic", "syllable"},
+	{"cuneiform", "sign", "times"},
+	{"right", "arrow", "with", "heavy"},
 }
 
 // searches asks for what occurs in names, in a random order, some of it twice, and for a random number of results.
