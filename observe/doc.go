@@ -10,6 +10,7 @@
 //	o.App(app)         // a shutdown.App
 //	o.Executor(pool)   // any number of them
 //	o.Probe(probe)     // a looplag.Probe
+//	o.Shedder(shedder) // a shed.Shedder
 //	server.Handler = o.Recover(handler)
 //	operators.Handle("/debug/grove", o.Handler())
 //	app.Add(shutdown.Component{Name: "observer", Phase: shutdown.Telemetry, Run: o.Run})
@@ -25,11 +26,13 @@
 //   - A failure of a task has one record in the log, where it happened. The groups around pass it up, and the tasks
 //     that return it say nothing new; [errors.Join] with something that is new does. The same holds for panics, which
 //     are counted once, too.
-//   - The attributes of metrics are of bounded number: names of groups beyond the first 200 count as _OTHER.
+//   - The attributes of metrics are of bounded number: names of groups beyond the first 200 count as _OTHER. Names and
+//     errors are cut and cleaned before they reach a metric, a terminal or a browser, whatever users have put into them.
 //   - The page is of bounded size and made at most twice a second, for all who look together. Tasks of one function are
 //     one line of it, so a hundred thousand cost what they need to be counted.
-//   - Nobody waits for a reader. Metrics are read from atomics and snapshots, a browser that does not read is left after
-//     five seconds, and no more than sixteen are kept up to date.
+//   - Nobody waits for a reader. Metrics are read from atomics and snapshots, a browser that does not read is left once
+//     its buffers have been full for five seconds, and no more than sixteen are kept up to date. The page does not wait
+//     for the log.
 //   - Only the machine itself sees the page unless [Config.Allow] says otherwise. It changes nothing unless
 //     [Config.Actions] is set, and then not for other sites.
 //
