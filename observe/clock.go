@@ -75,7 +75,7 @@ func (o *Observer) Run(ctx context.Context) error {
 func (o *Observer) tick(now time.Time, trees []taskgroup.GroupInfo, live int) {
 	c := &o.clock
 	c.mu.Lock()
-	since := now.Sub(c.last)
+	first, since := c.last.IsZero(), now.Sub(c.last)
 	due := since >= period*9/10
 	if due {
 		c.last = now
@@ -90,7 +90,7 @@ func (o *Observer) tick(now time.Time, trees []taskgroup.GroupInfo, live int) {
 	var snapshot looplag.Snapshot
 	if r.probe != nil {
 		snapshot = r.probe.Snapshot()
-		if isLate(snapshot) {
+		if isLate(snapshot) && !first {
 			c.stalled[snapshot.Cause].Add(int64(min(since, 2*period)))
 		}
 		s.net, s.timer, s.sched = snapshot.Net.P99, snapshot.Timer.P99, snapshot.Sched.P99

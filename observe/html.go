@@ -27,7 +27,8 @@ var pageTemplate = sync.OnceValue(func() *template.Template {
 		"js":     func() template.JS { return template.JS(pageJS) },    //nolint:gosec // it is ours
 		"counts": counts,
 		"clock":  func(t time.Time) string { return t.Format(time.TimeOnly) },
-		"ago":    func(now, t time.Time) string { return seconds(now.Sub(t)).String() },
+		"ago":    ago,
+		"since":  func(now, t time.Time) seconds { return seconds(now.Sub(t)) },
 		"short":  shortPlace,
 		"merge": func(all []endedGroup) map[string]any {
 			kinds, rest := merge(all)

@@ -81,7 +81,11 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Vary", "Accept")
 	if !p.o.cfg.Allow(r) {
-		http.Error(w, fmt.Sprintf(forbidden, r.RemoteAddr, r.Host), http.StatusForbidden)
+		through := ""
+		if by := proxied(r); by != "" {
+			through = " through a proxy (" + by + ")"
+		}
+		http.Error(w, fmt.Sprintf(forbidden, r.RemoteAddr, through, r.Host), http.StatusForbidden)
 		return
 	}
 	switch r.Method {
@@ -95,7 +99,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-const forbidden = `This page is for the machine that the process runs on, and the request came from %s for %q.
+const forbidden = `This page is for the machine that the process runs on, and the request came from %s%s for %q.
 Make a tunnel, and open it by the name localhost:
 
     ssh -L 6060:127.0.0.1:6060 <this machine>
@@ -152,10 +156,8 @@ func format(r *http.Request) string {
 // unix socket, not through a proxy that says that it is one, which would make all the world local, and for a loopback name,
 // which a site that has its own name point here cannot have.
 func fromThisMachine(r *http.Request) bool {
-	for _, h := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
-		if r.Header.Get(h) != "" {
-			return false
-		}
+	if proxied(r) != "" {
+		return false
 	}
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
 		return true
@@ -174,4 +176,14 @@ func fromThisMachine(r *http.Request) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// proxied returns the header in which a proxy says that it has passed r on; empty if none does.
+func proxied(r *http.Request) string {
+	for _, h := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
+		if r.Header.Get(h) != "" {
+			return h
+		}
+	}
+	return ""
 }

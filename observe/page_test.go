@@ -316,6 +316,9 @@ func TestOnlyTheMachineItselfSeesThePage(t *testing.T) {
 			require.Equal(t, http.StatusForbidden, w.Code, c)
 			require.Contains(t, w.Body.String(), "ssh -L")
 			require.Contains(t, w.Body.String(), "observe.Config.Allow")
+			if c.header != "" {
+				require.Contains(t, w.Body.String(), "from 127.0.0.1:1 through a proxy ("+c.header+")")
+			}
 		}
 	}
 }

@@ -51,10 +51,17 @@ type tableRow struct {
 	notes []string
 }
 
+// widest is how many columns of a terminal a cell may take: one long name is not to move all others.
+const widest = 48
+
 func (t *table) row(cells ...any) {
 	r := tableRow{}
 	for _, c := range cells {
-		r.cells = append(r.cells, fmt.Sprint(c))
+		text := fmt.Sprint(c)
+		if runes := []rune(text); len(runes) > widest {
+			text = string(runes[:widest-1]) + "…"
+		}
+		r.cells = append(r.cells, text)
 	}
 	t.rows = append(t.rows, r)
 }

@@ -273,7 +273,7 @@ func (w *textWriter) ended(title string, all []endedGroup, now time.Time) {
 	w.table("rllrr", func(t *table) {
 		t.row("last", "outcome", "group", "", "took")
 		for _, e := range kinds {
-			t.row(fmt.Sprintf("%v ago", seconds(now.Sub(e.Ended))), e.Outcome, e.Name, e.Times(), e.Took)
+			t.row(ago(now, e.Ended), e.Outcome, e.Name, e.Times(), e.Took)
 			if e.Error != "" {
 				t.note(e.Error)
 			}
@@ -283,6 +283,9 @@ func (w *textWriter) ended(title string, all []endedGroup, now time.Time) {
 		w.line("  … and %d more in the JSON", rest)
 	}
 }
+
+// ago is how long before now something was. It may have been a little later, while the rest of a state was put together.
+func ago(now, t time.Time) string { return fmt.Sprintf("%v ago", seconds(max(0, now.Sub(t)))) }
 
 // counts is numbers with their names.
 func counts(m map[string]int64) string {
