@@ -91,3 +91,39 @@ func TestTaskThatAwaitsItselfWaitsUntilItsContextEnds(t *testing.T) {
 		require.Equal(t, ms, now())
 	})
 }
+
+func TestAwaitOfAQueuedTaskDoesNotOutlastTheGroup(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		g := taskgroup.New(ctx, taskgroup.Limit(1))
+		g.Go(after(time.Hour, nil)) // takes no notice
+		synctest.Wait()
+		f := taskgroup.Async(g, one)
+		g.Cancel(errA)
+		_, err := f.Await(ctx)
+		require.ErrorIs(t, err, errA)
+		require.Zero(t, now())
+		require.ErrorIs(t, g.Wait(), errA)
+	})
+}
+
+func TestAwaitRunsNothingOnceItsContextHasEnded(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		var log []string
+		err := taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
+			g.Go(func(ctx context.Context) error {
+				f := taskgroup.Async(g, func(context.Context) (int, error) {
+					log = append(log, "ran")
+					return 1, nil
+				})
+				ctx, cancel := context.WithCancelCause(ctx)
+				cancel(errB)
+				_, err := f.Await(ctx)
+				log = append(log, err.Error())
+				return nil
+			})
+			return nil
+		}, taskgroup.Limit(1))
+		require.NoError(t, err)
+		require.Equal(t, []string{errB.Error(), "ran"}, log)
+	})
+}

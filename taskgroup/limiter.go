@@ -23,9 +23,9 @@ func NewLimiter(n int64) *Limiter {
 	return &Limiter{size: n, units: semaphore.NewWeighted(n)}
 }
 
-// Use makes each task of the group take units of l, as many as its [Task.Weight], while it runs. A task that waits for a
-// group inside it or, with [Future.Await], for a task, where l is used, too, lends its units meanwhile, so nesting cannot
-// deadlock. The sequence of a loop is run with the units of a task of the loop, and must not wait for a group that uses l.
+// Use makes each task of the group take units of l, as many as its [Task.Weight], while it runs. A task lends its units
+// while it waits for others that use l, in a group inside it or by [Future.Await], so nesting cannot deadlock. The sequence
+// of a loop is run with the units of a task of the loop, and must not wait for a group that uses l.
 func Use(l *Limiter) Option {
 	if l == nil {
 		panic("taskgroup: Use called with a nil Limiter")

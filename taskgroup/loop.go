@@ -19,7 +19,7 @@ import (
 // Under [KeepGoing] the loop goes on. What was not pulled any more counts as one in [Error.Skipped], even if it is only
 // the end of in that nobody has seen. in is run by one goroutine at a time, not the caller's. It has no context of the
 // loop's: one that blocks is waited for. A panic in it is dealt with as one in f, but goes on in the caller if in was being
-// ended early. The options Limit and Name of a group apply as they do to [Run], except that Limit is a parameter here.
+// ended early. The options are those of [Run], except for [Limit]: it is a parameter here, and the option panics.
 func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) error, opts ...Option) error {
 	cfg := loopConfig("ForEach", limit, in == nil || f == nil, opts)
 	next, stop := iter.Pull(kept(in))

@@ -21,8 +21,9 @@ func Stream[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx
 	return stream(ctx, "Stream", limit, in, f, opts, false)
 }
 
-// Ordered is [Stream] with the results in the order of the items. An item whose call failed, or stopped because ctx had
-// ended, is where the sequence ends: what follows it is not yielded, unless the failure itself is, under [KeepGoing].
+// Ordered is [Stream] with the results in the order of the items. It ends at the first item that has no result, because its
+// call failed or stopped when ctx had ended: nothing behind that is yielded but the final error. Under [KeepGoing] a
+// failure is the result of its item.
 func Ordered[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) (R, error), opts ...Option) iter.Seq2[R, error] {
 	return stream(ctx, "Ordered", limit, in, f, opts, true)
 }

@@ -46,6 +46,25 @@ func TestOrderedYieldsInTheOrderOfTheItems(t *testing.T) {
 	})
 }
 
+// Behind a slow first item in one loop, and a slow body in the other.
+func TestResultsThatPileUpAreAllYielded(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		in := []int{100, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17}
+		for i, seq := range []iter.Seq2[int, error]{
+			taskgroup.Ordered(ctx, len(in), slices.Values(in), sleepsItself),
+			taskgroup.Stream(ctx, len(in), slices.Values(in), sleepsItself),
+		} {
+			var got []int
+			for v, err := range seq {
+				require.NoError(t, err)
+				got = append(got, v)
+				time.Sleep(time.Duration(i) * 200 * ms)
+			}
+			require.ElementsMatch(t, in, got)
+		}
+	})
+}
+
 func TestSlowLoopBodyHoldsBackTheSequence(t *testing.T) {
 	for name, loop := range map[string]func(context.Context, *atomic.Int64) func(func(int, error) bool){
 		"Stream": func(ctx context.Context, n *atomic.Int64) func(func(int, error) bool) {

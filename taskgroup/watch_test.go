@@ -56,10 +56,40 @@ func TestGraceReportsNothingWhenAllHaveStopped(t *testing.T) {
 		g.Go(untilDone)
 		require.NoError(t, g.Stop())
 
+		g = taskgroup.New(ctx, report) // nobody has joined it yet
+		g.Go(untilDone)
+		g.Cancel(nil)
+		time.Sleep(time.Second)
+		require.NoError(t, g.Wait())
+
 		g = taskgroup.New(ctx, report) // not cancelled
 		g.Go(stuck)
 		require.NoError(t, g.Wait())
 		time.Sleep(time.Second)
+	})
+}
+
+func TestLongerGraceKeepsAPanicForItsOwnerAsLong(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		g := taskgroup.New(ctx, taskgroup.Grace(time.Minute, func(taskgroup.Stragglers) {}))
+		g.Go(panics(0, "boom"))
+		time.Sleep(time.Minute - 1)
+		require.Equal(t, "boom", panicOf(t, g.Wait).Value)
+	})
+}
+
+func TestLongerGraceHoldsAPanicOfTheBodyBackAsLong(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		e := end(func() error {
+			return taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
+				g.Go(after(time.Minute-1, nil))
+				synctest.Wait()
+				culprit("body")
+				return nil
+			}, taskgroup.Grace(time.Minute, func(taskgroup.Stragglers) {}))
+		})
+		require.Equal(t, "body", e.panicked)
+		require.Equal(t, time.Minute-1, now())
 	})
 }
 
