@@ -9,6 +9,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -49,7 +50,9 @@ func run(names []string, stdout io.Writer) error {
 	}
 	for _, s := range steps {
 		if len(names) == 0 || slices.Contains(names, s.name) {
-			fmt.Fprintf(stdout, "\n# %s\n\n", s.name)
+			if _, err := fmt.Fprintf(stdout, "\n# %s\n\n", s.name); err != nil {
+				return err
+			}
 			if err := s.run(stdout); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -60,7 +63,7 @@ func run(names []string, stdout io.Writer) error {
 
 func command(args ...string) func(io.Writer) error {
 	return func(stdout io.Writer) error {
-		c := exec.Command("go", args...)
+		c := exec.CommandContext(context.Background(), "go", args...)
 		c.Stdout, c.Stderr = stdout, os.Stderr
 		return c.Run()
 	}
@@ -132,18 +135,20 @@ func hooks(stdout io.Writer) error {
 			}
 		}
 	}
-	fmt.Fprintf(stdout, "%-20s %12s %14s %8s\n", "case", "nil hooks", "without hooks", "ratio")
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-20s %12s %14s %8s\n", "case", "nil hooks", "without hooks", "ratio")
 	for _, name := range slices.Sorted(maps.Keys(times[0])) {
 		with, without := median(times[0][name]), median(times[1][name])
-		fmt.Fprintf(stdout, "%-20s %9.1f ns %11.1f ns %8.3f\n", name, with, without, with/without)
+		fmt.Fprintf(&b, "%-20s %9.1f ns %11.1f ns %8.3f\n", name, with, without, with/without)
 	}
-	return nil
+	_, err = io.WriteString(stdout, b.String())
+	return err
 }
 
 var result = regexp.MustCompile(`(?m)^BenchmarkPeers/observe/(\S+)/impl=unobserved\S*\s+\d+\s+([\d.]+) ns/op`)
 
 func measure(binary string, times map[string][]float64) error {
-	out, err := exec.Command(binary, "-test.run", "^$", "-test.benchtime", "20ms",
+	out, err := exec.CommandContext(context.Background(), binary, "-test.run", "^$", "-test.benchtime", "20ms",
 		"-test.bench", "^BenchmarkPeers$/^observe$/^group$/./^impl=unobserved$|^BenchmarkPeers$/^observe$/^call$/^impl=unobserved$").Output()
 	if err != nil {
 		return err
