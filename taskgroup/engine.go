@@ -39,7 +39,8 @@ func (g *Group) add(t runner, verb string, try bool) bool {
 // wantWorkerLocked reports whether another worker is to be started, and counts it as pending.
 //
 // One pending worker would do for the invariant, and each that began would start the next. Up to one for each processor
-// lets the idle ones join a burst at once; any more would only be goroutines that find nothing left to do.
+// lets the idle ones join a burst at once, and for a longer one another, since the scheduler is slow to steal the goroutine
+// that was started last; any more would only be goroutines that find nothing left to do.
 func (g *Group) wantWorkerLocked() bool {
 	if g.workers >= g.cfg.limit {
 		return false
@@ -48,7 +49,7 @@ func (g *Group) wantWorkerLocked() bool {
 		if g.procs == 0 { // asked late, and once: it takes a lock, and a group of one task need not know
 			g.procs = uint8(min(runtime.GOMAXPROCS(0), math.MaxUint8))
 		}
-		if g.pending >= g.procs {
+		if g.pending > g.procs || g.pending == g.procs && !g.queue.longer(2*int32(g.procs)) {
 			return false
 		}
 	}
