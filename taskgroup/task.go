@@ -115,27 +115,34 @@ var (
 	placesMu sync.Mutex
 )
 
-// describe names the function and the line of a program counter.
+// describe names the function and the line of a program counter. Its frame is small, see Group.work.
 func describe(pc uintptr) (name, file string, line int) {
-	known := places.Load()
-	if known != nil {
+	if known := places.Load(); known != nil {
 		if p, ok := (*known)[pc]; ok {
 			return p.function, p.file, p.line
 		}
 	}
 	p := find(pc)
+	return p.function, p.file, p.line
+}
+
+// find finds a place that is not among places, and adds it.
+//
+//go:noinline
+func find(pc uintptr) place {
+	p := lookUp(pc)
 	placesMu.Lock()
 	defer placesMu.Unlock()
 	more := make(map[uintptr]place)
-	if known = places.Load(); known != nil {
+	if known := places.Load(); known != nil {
 		maps.Copy(more, *known)
 	}
 	more[pc] = p
 	places.Store(&more)
-	return p.function, p.file, p.line
+	return p
 }
 
-func find(pc uintptr) (p place) {
+func lookUp(pc uintptr) (p place) {
 	fn := runtime.FuncForPC(pc)
 	if fn == nil {
 		return p

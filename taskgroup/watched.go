@@ -145,7 +145,7 @@ const packagePath = "github.com/grove-go/grove/taskgroup."
 
 // callSite is where the caller called into this package.
 func callSite() uintptr {
-	var pcs [8]uintptr // this package has half as many frames above its callers
+	var pcs [6]uintptr // this package has four frames above its callers
 	n := runtime.Callers(2, pcs[:])
 	for _, pc := range pcs[:n] {
 		if name, _, _ := describe(pc - 1); name != "" && !strings.HasPrefix(name, packagePath) {
