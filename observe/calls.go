@@ -39,9 +39,11 @@ func newPool(p *executor.Pool, given string, same int) *pool {
 func (o *Observer) callEnded(ctx context.Context, p *pool, c executor.CallInfo, err error) {
 	how := outcomeOf(err)
 	p.ended[how].Add(1)
-	o.queueWait.Record(ctx, c.Wait.Seconds(), p.recordNamed...)
-	o.runDuration.Record(ctx, c.Run.Seconds(), p.record[how]...)
-	if trace.SpanFromContext(ctx).IsRecording() {
+	span := recording(ctx)
+	short := measured(span)
+	o.queueWait.Record(short, c.Wait.Seconds(), p.recordNamed...)
+	o.runDuration.Record(short, c.Run.Seconds(), p.record[how]...)
+	if span != nil {
 		o.callSpan(ctx, p, c, err)
 	}
 	if panicked, ok := err.(*taskgroup.PanicError); ok { //nolint:errorlint // a panic further down is another's

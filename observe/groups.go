@@ -20,6 +20,9 @@ type group struct {
 	last atomic.Int64 // when the task that ended last did, as the time since the Observer began
 }
 
+// measured is the context for measurements of the group.
+func (g *group) measured() context.Context { return measured(g.span) }
+
 type groupKey struct{}
 
 // groupOf is the group that ctx was made for.
@@ -31,7 +34,7 @@ func (o *Observer) groupStarted(ctx context.Context, g taskgroup.GroupInfo) cont
 	name := title(g.Name, g.Func)
 	own := &group{name: name, work: o.series.of(name)}
 	own.work.groups.Add(1)
-	if trace.SpanFromContext(ctx).IsRecording() {
+	if recording(ctx) != nil {
 		ctx, own.span = o.tracer.Start(ctx, name, trace.WithTimestamp(g.Started), trace.WithAttributes(code(g.Func, g.File, g.Line)...))
 	}
 	return context.WithValue(ctx, groupKey{}, own)
@@ -45,7 +48,7 @@ func (o *Observer) groupEnded(ctx context.Context, g taskgroup.GroupInfo, err er
 	if g.Canceled.IsZero() || stopping < 0 {
 		stopping = 0
 	} else {
-		o.cancelLatency.Record(ctx, stopping.Seconds(), own.work.recordNamed...)
+		o.cancelLatency.Record(own.measured(), stopping.Seconds(), own.work.recordNamed...)
 	}
 	o.past.add(own.name, g, err, now, stopping)
 	if own.span == nil {
@@ -76,7 +79,7 @@ func (o *Observer) taskEnded(ctx context.Context, t taskgroup.TaskInfo, err erro
 	now := time.Now()
 	own.taskEnded(now.Sub(o.began))
 	took := now.Sub(t.Started)
-	o.taskDuration.Record(ctx, took.Seconds(), own.work.record[how]...)
+	o.taskDuration.Record(own.measured(), took.Seconds(), own.work.record[how]...)
 	if err != nil && !echo {
 		o.taskFailed(ctx, own, t, err, took)
 	}

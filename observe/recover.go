@@ -8,7 +8,6 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/grove-go/grove/internal/fault"
 )
@@ -36,7 +35,7 @@ func (o *Observer) Recover(h http.Handler) http.Handler {
 			}
 			p := fault.Recovered(value, "")
 			o.panicked(r.Context(), inHandler, p, slog.String("method", r.Method), slog.String("path", r.URL.Path))
-			if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
+			if span := recording(r.Context()); span != nil {
 				recordFailure(span, p, p, []attribute.KeyValue{attribute.Bool("exception.escaped", true)})
 			}
 			if answer.begun {

@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"context"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -34,9 +33,6 @@ func (o *Observer) phaseBegan(p shutdown.PhaseInfo) {
 	}
 	_, s.phases[p.Phase] = o.tracer.Start(trace.ContextWithSpan(root, s.whole), "shutdown "+p.Phase.String(), trace.WithTimestamp(p.Began))
 }
-
-// root is the context of a trace that nobody has asked for.
-var root = context.Background() //nolint:forbidigo // see above
 
 func (o *Observer) phaseEnded(p shutdown.PhaseInfo) {
 	o.phaseDuration.Record(root, p.Took.Seconds(), metric.WithAttributes(keyPhase.String(p.Phase.String())))
