@@ -14,14 +14,12 @@ import (
 
 // group is what an Observer knows about a live group beside what the tree has.
 type group struct {
-	name string
-	work *work
-	span trace.Span   // nil if the parent does not record
-	last atomic.Int64 // when the task that ended last did, as the time since the Observer began
+	name     string
+	work     *work
+	span     trace.Span      // nil if the parent does not record
+	measured context.Context // that of measurements
+	last     atomic.Int64    // when the task that ended last did, as the time since the Observer began
 }
-
-// measured is the context for measurements of the group.
-func (g *group) measured() context.Context { return measured(g.span) }
 
 type groupKey struct{}
 
@@ -37,6 +35,7 @@ func (o *Observer) groupStarted(ctx context.Context, g taskgroup.GroupInfo) cont
 	if recording(ctx) != nil {
 		ctx, own.span = o.tracer.Start(ctx, name, trace.WithTimestamp(g.Started), trace.WithAttributes(code(g.Func, g.File, g.Line)...))
 	}
+	own.measured = measured(own.span)
 	return context.WithValue(ctx, groupKey{}, own)
 }
 
@@ -48,7 +47,7 @@ func (o *Observer) groupEnded(ctx context.Context, g taskgroup.GroupInfo, err er
 	if g.Canceled.IsZero() || stopping < 0 {
 		stopping = 0
 	} else {
-		o.cancelLatency.Record(own.measured(), stopping.Seconds(), own.work.recordNamed...)
+		o.cancelLatency.Record(own.measured, stopping.Seconds(), own.work.recordNamed...)
 	}
 	o.past.add(own.name, g, err, now, stopping)
 	if own.span == nil {
@@ -79,7 +78,7 @@ func (o *Observer) taskEnded(ctx context.Context, t taskgroup.TaskInfo, err erro
 	now := time.Now()
 	own.taskEnded(now.Sub(o.began))
 	took := now.Sub(t.Started)
-	o.taskDuration.Record(own.measured(), took.Seconds(), own.work.record[how]...)
+	o.taskDuration.Record(own.measured, took.Seconds(), own.work.record[how]...)
 	if err != nil && !echo {
 		o.taskFailed(ctx, own, t, err, took)
 	}
