@@ -47,7 +47,7 @@ func (g *Group) wantWorkerLocked() bool {
 	}
 	if g.pending > 0 {
 		if g.procs == 0 { // asked late, and once: it takes a lock, and a group of one task need not know
-			g.procs = uint8(min(runtime.GOMAXPROCS(0), math.MaxUint8))
+			g.procs = uint8(min(runtime.GOMAXPROCS(0), math.MaxUint8-1))
 		}
 		if g.pending > g.procs || g.pending == g.procs && !g.queue.longer(2*int32(g.procs)) {
 			return false

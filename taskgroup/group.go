@@ -42,7 +42,7 @@ type Group struct {
 	// one that blocks, except at the limit. Claims that take no lock do not touch it, since they only shorten the queue.
 	workers int32
 	pending uint8
-	procs   uint8 // GOMAXPROCS, 255 at most; 0 until it was needed
+	procs   uint8 // GOMAXPROCS, 254 at most, since pending becomes one more; 0 until it was needed
 	awaited bool  // somebody waits in join, and will until joined
 	joined  bool  // somebody waits, or is about to return, and nothing is live any more: outcome does not change
 
