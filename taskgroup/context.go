@@ -36,7 +36,7 @@ func (c *groupContext) Err() error {
 }
 
 func (c *groupContext) Value(key any) any {
-	if c.watch != nil && key == (watchKey{}) {
+	if c.watch != nil && key == (hooksKey{}) {
 		return c.watch
 	}
 	if r := c.real.Load(); r != nil {

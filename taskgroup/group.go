@@ -69,9 +69,7 @@ func newGroup(ctx context.Context, cfg *config) *Group {
 	} else {
 		g.worker = g.work
 	}
-	if g.watch = newWatch(g); g.watch != nil {
-		g.watch.listen()
-	}
+	g.beWatched()
 	return g
 }
 

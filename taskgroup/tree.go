@@ -93,7 +93,7 @@ func (w *watch) kinds(limit int) []TaskInfo {
 	w.g.mu.Lock()
 	for t := range w.tasks.all {
 		o := t.origin()
-		k := kind{o.name, o.entry, t.background}
+		k := kind{o.name, o.entry, t.info.Background}
 		i, ok := index[k]
 		switch {
 		case ok:
@@ -106,7 +106,7 @@ func (w *watch) kinds(limit int) []TaskInfo {
 	w.g.mu.Unlock()
 	tasks := make([]TaskInfo, len(found))
 	for i, c := range found {
-		tasks[i] = c.oldest.info()
+		tasks[i] = c.oldest.info
 		tasks[i].Count = c.n
 	}
 	return tasks

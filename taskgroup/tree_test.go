@@ -213,3 +213,24 @@ func TestAGroupThatOutlivesTheOneAroundItStaysInTheTree(t *testing.T) {
 	require.Empty(t, trees)
 	require.Zero(t, live)
 }
+
+func TestHooksThatObserveAlreadyAreNotAddedAgain(t *testing.T) {
+	h := new(taskgroup.Hooks)
+	ctx := taskgroup.WithHooks(t.Context(), h)
+	require.Equal(t, ctx, taskgroup.WithHooks(ctx, h))
+	outer := taskgroup.New(ctx, taskgroup.Name("outer"))
+	inside := outer.Context()
+	require.Equal(t, inside, taskgroup.WithHooks(inside, h))
+
+	other := new(taskgroup.Hooks)
+	inner := taskgroup.New(taskgroup.WithHooks(inside, other), taskgroup.Name("inner"))
+	trees, _ := h.Groups(2, 1)
+	require.Equal(t, []string{"outer"}, names(trees))
+	trees, _ = other.Groups(2, 1)
+	require.Equal(t, []string{"inner"}, names(trees))
+
+	blind := taskgroup.New(taskgroup.WithHooks(inside, nil))
+	require.NoError(t, blind.Stop())
+	require.NoError(t, inner.Stop())
+	require.NoError(t, outer.Stop())
+}

@@ -86,12 +86,28 @@ type Stragglers struct {
 	Tasks []TaskInfo
 }
 
+// hooksKey is the key under which a context has its *Hooks, and that of a watched group its *watch.
 type hooksKey struct{}
 
-// WithHooks returns a context in which h observes all groups that are made with it or inside their tasks. A group
-// looks for hooks once, when it is made; groups without any read no clocks and keep no records of their tasks.
+// WithHooks returns a context in which h observes all groups that are made with it or inside their tasks: ctx itself if
+// h does already. A group looks for hooks once, when it is made; groups without any read no clocks and keep no records of
+// their tasks.
 func WithHooks(ctx context.Context, h *Hooks) context.Context {
+	if already, _ := watching(ctx); already == h {
+		return ctx
+	}
 	return context.WithValue(ctx, hooksKey{}, h)
+}
+
+// watching returns the hooks that observe groups made with ctx, and the nearest group around that they observe; nil for none.
+func watching(ctx context.Context) (*Hooks, *watch) {
+	switch found := ctx.Value(hooksKey{}).(type) {
+	case *Hooks:
+		return found, nil
+	case *watch:
+		return found.hooks, found
+	}
+	return nil, nil
 }
 
 // Grace reports the tasks that still run when the group was cancelled d ago: once, to report, on a goroutine of its own.
@@ -113,7 +129,7 @@ type watch struct {
 	id      uint64
 	site    uintptr
 	started time.Time
-	ignore  func() bool // stops the wait for the cancellation
+	ignore  func() bool // stops the wait for the end of the parent; nil if that has none
 
 	// Guarded by hooks.mu. outer is the nearest live group around this one under the same hooks, nil if there is none.
 	// A group that is over gives those inside it that are not, which nothing forbids, to the one around it.
@@ -133,22 +149,17 @@ type watch struct {
 	told sync.WaitGroup
 }
 
-// watchKey is the key under which the context of a watched group has its watch.
-type watchKey struct{}
-
-// newWatch begins to watch g if somebody wants to.
-func newWatch(g *Group) *watch {
-	hooks, _ := g.parent.Value(hooksKey{}).(*Hooks)
+// beWatched has g watched if somebody wants to.
+func (g *Group) beWatched() {
+	hooks, outer := watching(g.parent)
 	if hooks == nil && g.cfg.stragglers == nil {
-		return nil
+		return
 	}
-	w := &watch{g: g, hooks: hooks, site: callSite(), started: time.Now()}
+	w := &watch{g: g, hooks: hooks, outer: outer, site: callSite(), started: time.Now()}
 	w.entry.of = w
+	g.watch = w
 	if hooks != nil {
 		w.id = hooks.lastID.Add(1)
-		if outer, _ := g.parent.Value(watchKey{}).(*watch); outer != nil && outer.hooks == hooks {
-			w.outer = outer
-		}
 		if hooks.GroupStarted != nil {
 			g.parent = hooks.GroupStarted(g.parent, w.info())
 		}
@@ -160,7 +171,9 @@ func newWatch(g *Group) *watch {
 		hooks.live++
 		hooks.mu.Unlock()
 	}
-	return w
+	if g.parent.Done() != nil {
+		w.ignore = context.AfterFunc(g.parent, w.parentEnded)
+	}
 }
 
 func (w *watch) siblingsLocked() *list[watch] {
@@ -170,33 +183,32 @@ func (w *watch) siblingsLocked() *list[watch] {
 	return &w.hooks.roots
 }
 
-// listen waits for the cancellation.
-func (w *watch) listen() { w.ignore = context.AfterFunc(w.g.Context(), w.noticeCanceled) }
-
-// canceledLocked notes when the group was cancelled. The group's mu is held.
-func (w *watch) canceledLocked() {
-	if w.canceled.IsZero() {
-		w.canceled = time.Now()
+func (w *watch) parentEnded() {
+	w.g.mu.Lock()
+	defer w.g.mu.Unlock()
+	if !w.g.joined {
+		w.canceledLocked()
 	}
 }
 
-func (w *watch) noticeCanceled() {
-	g := w.g
-	g.mu.Lock()
-	if g.joined {
-		g.mu.Unlock()
+// canceledLocked notes that the group was cancelled and has those told who want to know, the first time that it is
+// called. The group's mu is held, and it is not joined.
+func (w *watch) canceledLocked() {
+	if !w.canceled.IsZero() {
 		return
 	}
-	w.told.Add(1)
-	defer w.told.Done()
-	w.canceledLocked()
-	if g.cfg.stragglers != nil {
-		w.timer = time.AfterFunc(g.cfg.grace, w.reportStragglers)
+	w.canceled = time.Now()
+	if w.g.cfg.stragglers != nil {
+		w.timer = time.AfterFunc(w.g.cfg.grace, w.reportStragglers)
 	}
-	g.mu.Unlock()
 	if w.hooks != nil && w.hooks.GroupCanceled != nil {
-		w.hooks.GroupCanceled(g.parent, w.info())
+		w.told.Go(w.tellCanceled)
 	}
+}
+
+func (w *watch) tellCanceled() {
+	<-w.g.Context().Done() // it is told after mu was released
+	w.hooks.GroupCanceled(w.g.parent, w.info())
 }
 
 func (w *watch) reportStragglers() {
@@ -219,9 +231,9 @@ func (w *watch) reportStragglers() {
 		ids[i] = t.goroutine
 	}
 	found := stacks.Of(stackLimit, ids...)
-	s := Stragglers{Group: g.cfg.name, Cause: context.Cause(g.Context()), After: after}
+	s := Stragglers{Group: g.cfg.name, Cause: g.endCause(), After: after}
 	for _, t := range running {
-		info := t.info()
+		info := t.info
 		info.Stack = found[t.goroutine]
 		s.Tasks = append(s.Tasks, info)
 	}
@@ -233,7 +245,9 @@ const stackLimit = 64 << 20
 
 // ended ends the watch of a group that has been joined, the first time that it is called.
 func (w *watch) ended(err error) {
-	w.ignore()
+	if w.ignore != nil {
+		w.ignore()
+	}
 	w.g.mu.Lock()
 	first := !w.joined
 	w.joined = true

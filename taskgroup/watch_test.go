@@ -195,6 +195,50 @@ func TestHooksAreToldOfGroupsAndTasks(t *testing.T) {
 	})
 }
 
+func TestHookIsToldOnceOfACancellationWhateverItsOrigin(t *testing.T) {
+	for name, cancel := range map[string]func(g *taskgroup.Group, parent func()){
+		"own":                     func(g *taskgroup.Group, _ func()) { g.Cancel(errA) },
+		"parent":                  func(_ *taskgroup.Group, parent func()) { parent() },
+		"own, and parent":         func(g *taskgroup.Group, parent func()) { g.Cancel(errA); parent() },
+		"parent, and own":         func(g *taskgroup.Group, parent func()) { parent(); g.Cancel(errA) },
+		"own, and parent later":   func(g *taskgroup.Group, parent func()) { g.Cancel(errA); synctest.Wait(); parent() },
+		"parent, and joined soon": func(g *taskgroup.Group, parent func()) { parent(); _ = g.Wait() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+				ctx, parent := context.WithCancel(ctx)
+				defer parent()
+				var g *taskgroup.Group
+				var told []taskgroup.GroupInfo
+				joined := false
+				g = taskgroup.New(taskgroup.WithHooks(ctx, &taskgroup.Hooks{GroupCanceled: func(_ context.Context, i taskgroup.GroupInfo) {
+					require.Error(t, g.Context().Err())
+					time.Sleep(ms)
+					require.False(t, joined, "Wait waits for it")
+					told = append(told, i)
+				}}))
+				cancel(g, parent)
+				_ = g.Wait()
+				joined = true
+				require.Len(t, told, 1)
+				require.Equal(t, context.Cause(g.Context()), told[0].Cause)
+				require.Equal(t, now()-ms, told[0].Canceled.Sub(told[0].Started))
+			})
+		})
+	}
+}
+
+func TestHookIsNotToldOfACancellationWhenAGroupIsJoined(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		ctx, parent := context.WithCancel(ctx)
+		var d diary
+		require.NoError(t, taskgroup.New(taskgroup.WithHooks(ctx, d.hooks())).Stop())
+		parent()
+		synctest.Wait()
+		require.Equal(t, []string{"group  ended: <nil>", "group  started"}, d.sorted())
+	})
+}
+
 func TestHookIsToldOfAPanicAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
 		var at time.Duration

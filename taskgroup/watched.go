@@ -13,11 +13,10 @@ import (
 // all.
 type watched struct {
 	runner
-	w          *watch
-	background bool
-	started    time.Time // and goroutine: set when it is started
-	goroutine  uint64    // 0 unless Grace wants stacks
-	entry      link[watched]
+	w         *watch
+	info      TaskInfo // but for Background: set when it is started
+	goroutine uint64   // 0 unless Grace wants stacks
+	entry     link[watched]
 }
 
 // observed returns t as the engine is to run it.
@@ -25,7 +24,7 @@ func (g *Group) observed(t runner, background bool) runner {
 	if g.watch == nil {
 		return t
 	}
-	return &watched{runner: t, w: g.watch, background: background}
+	return &watched{runner: t, w: g.watch, info: TaskInfo{Background: background}}
 }
 
 // recorded is what a runner returns, and only in a group that is watched, if it has seen to its failure itself: the
@@ -53,7 +52,11 @@ func (t *watched) run(ctx context.Context) error {
 		run = c.runClaimed
 	}
 	t.begin()
-	t.returned(ctx, run(ctx))
+	if err := run(ctx); err != nil {
+		t.returned(ctx, err)
+	} else {
+		t.ended(nil, false)
+	}
 	return nil
 }
 
@@ -61,11 +64,13 @@ func (t *watched) run(ctx context.Context) error {
 //
 //go:noinline
 func (t *watched) begin() {
-	t.started = time.Now()
+	now := time.Now()
 	if d, ok := t.runner.(*described); ok {
-		d.start = t.started
+		d.start = now
 	}
-	g := t.w.g
+	g, from, i := t.w.g, t.origin(), &t.info
+	i.Group, i.Name, i.Started, i.Count = g.cfg.name, from.name, now, 1
+	i.Func, i.File, i.Line = from.function()
 	if g.cfg.stragglers != nil {
 		t.goroutine = stacks.ID()
 	}
@@ -74,7 +79,7 @@ func (t *watched) begin() {
 	t.w.tasks.push(&t.entry)
 	g.mu.Unlock()
 	if h := t.w.hooks; h != nil && h.TaskStarted != nil {
-		h.TaskStarted(g.parent, t.info())
+		h.TaskStarted(g.parent, t.info)
 	}
 }
 
@@ -85,9 +90,9 @@ func (t *watched) returned(ctx context.Context, err error) {
 	g, echo := t.w.g, false
 	if r, ok := err.(recorded); ok { //nolint:errorlint // never wrapped
 		err, echo = r.error, r.echo
-	} else if err != nil {
+	} else {
 		echo = g.isEcho(ctx, err)
-		if !echo || !t.background { // for a background task, to stop when told is what it is there for
+		if !echo || !t.info.Background { // for a background task, to stop when told is what it is there for
 			g.record(t.origin(), err, echo)
 		}
 	}
@@ -115,21 +120,14 @@ func (t *watched) ended(err error, echo bool) {
 	}
 	g.mu.Unlock()
 	if h := t.w.hooks; first && h != nil && h.TaskEnded != nil {
-		h.TaskEnded(g.parent, t.info(), err, echo)
+		h.TaskEnded(g.parent, t.info, err, echo)
 	}
-}
-
-func (t *watched) info() TaskInfo {
-	o := t.origin()
-	i := TaskInfo{Group: t.w.g.cfg.name, Name: o.name, Background: t.background, Started: t.started, Count: 1}
-	i.Func, i.File, i.Line = o.function()
-	return i
 }
 
 // info is the group without its tasks and inner groups.
 func (w *watch) info() GroupInfo {
 	g := w.g
-	i := GroupInfo{ID: w.id, Name: g.cfg.name, Started: w.started, Cause: context.Cause(g.Context())}
+	i := GroupInfo{ID: w.id, Name: g.cfg.name, Started: w.started}
 	i.Deadline, _ = g.parent.Deadline()
 	i.Func, i.File, i.Line = describe(w.site)
 	g.mu.Lock()
@@ -138,6 +136,9 @@ func (w *watch) info() GroupInfo {
 		i.Failure = o.failures[0]
 	}
 	g.mu.Unlock()
+	if !i.Canceled.IsZero() {
+		i.Cause = g.endCause()
+	}
 	return i
 }
 

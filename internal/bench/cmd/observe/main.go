@@ -71,7 +71,7 @@ func command(args ...string) func(io.Writer) error {
 
 // edits are what makes groups and calls ones that cannot be observed: what stands in a file, and what takes its place.
 var edits = []struct{ file, old, replacement string }{
-	{"taskgroup/watch.go", "hooks, _ := g.parent.Value(hooksKey{}).(*Hooks)", "var hooks *Hooks"},
+	{"taskgroup/watch.go", "hooks, outer := watching(g.parent)", "var hooks *Hooks\n\tvar outer *watch"},
 	{"executor/hooks.go", "if all := p.observers.Load(); all != nil {\n\t\tc.observers", "if all := new(observers); false {\n\t\tc.observers"},
 }
 
