@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -193,6 +194,44 @@ func TestHooksAreToldOfGroupsAndTasks(t *testing.T) {
 			"task outer/server started",
 		}, d.sorted())
 	})
+}
+
+// begin is small enough to be inlined.
+func begin(ctx context.Context) error { return taskgroup.New(ctx).Stop() }
+
+func TestPlaceOfAGroupIsWhereThisPackageWasCalled(t *testing.T) {
+	var at taskgroup.GroupInfo
+	ctx := taskgroup.WithHooks(t.Context(), &taskgroup.Hooks{GroupStarted: func(ctx context.Context, g taskgroup.GroupInfo) context.Context {
+		at = g
+		return ctx
+	}})
+	in := slices.Values([]int{1})
+	each := func(context.Context, int) error { return nil }
+	item := func(context.Context, int) (int, error) { return 0, nil }
+	all := func(int, error) bool { return true }
+	fs := []func(context.Context) (int, error){one}
+	body := func(context.Context, *taskgroup.Group) error { return nil }
+	_, _, line, _ := runtime.Caller(0)
+	calls := []func(){
+		func() { _ = taskgroup.New(ctx).Stop() },
+		func() { _ = taskgroup.Run(ctx, body) },
+		func() { _ = taskgroup.ForEach(ctx, 1, in, each) },
+		func() { _, _ = taskgroup.Map(ctx, 1, []int{1}, item) },
+		func() { taskgroup.Stream(ctx, 1, in, item)(all) },
+		func() { taskgroup.Ordered(ctx, 1, in, item)(all) },
+		func() { _, _ = taskgroup.First(ctx, fs) },
+		func() { _, _ = taskgroup.Quorum(ctx, 1, fs) },
+		func() { func() { _ = taskgroup.New(ctx).Stop() }() },
+	}
+	for i, call := range calls {
+		call()
+		require.Equal(t, line+2+i, at.Line)
+		require.Contains(t, at.File, "watch_test.go")
+		require.Contains(t, at.Func, "TestPlaceOfAGroupIsWhereThisPackageWasCalled.func")
+	}
+	_ = begin(ctx)
+	require.Equal(t, "github.com/grove-go/grove/taskgroup_test.begin", at.Func)
+	require.Contains(t, at.File, "watch_test.go")
 }
 
 func TestHookIsToldOnceOfACancellationWhateverItsOrigin(t *testing.T) {
