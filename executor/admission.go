@@ -61,7 +61,7 @@ func (p *Pool) vacate(c *call, err error) {
 	p.measure(c)
 	if all := c.observers; all != nil {
 		info, started := c.info(p)
-		defer all.tell(x.Context, info, started, err) // once the place is free
+		defer all.tell(x.Context, &info, started, err) // once the place is free
 	}
 	x.end()
 	c.refill()

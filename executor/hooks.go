@@ -52,14 +52,14 @@ func (p *Pool) Observe(h *Hooks) {
 type observers []*Hooks
 
 // tell reports a call that has ended for its caller, who gets err.
-func (o observers) tell(ctx context.Context, c CallInfo, started bool, err error) {
+func (o observers) tell(ctx context.Context, c *CallInfo, started bool, err error) {
 	for _, h := range o {
 		report := h.CallRefused
 		if started {
 			report = h.CallEnded
 		}
 		if report != nil {
-			report(ctx, c, err)
+			report(ctx, *c, err)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func (c *call) watch(p *Pool) {
 func (c *call) tell(p *Pool, err error) {
 	if c.observers != nil {
 		info, started := c.info(p)
-		c.observers.tell(c.ctx.Context, info, started, err)
+		c.observers.tell(c.ctx.Context, &info, started, err)
 	}
 }
 
@@ -105,7 +105,7 @@ func (p *Pool) describe(c *call) CallInfo {
 func (p *Pool) turnAway(ctx context.Context, fn any, o CallOption) error {
 	err := notStarted(context.Cause(ctx))
 	if all := p.observers.Load(); all != nil {
-		all.tell(ctx, CallInfo{Pool: p.name, Name: label(o.name, fn), Key: o.key, Priority: o.level()}, false, err)
+		all.tell(ctx, &CallInfo{Pool: p.name, Name: label(o.name, fn), Key: o.key, Priority: o.level()}, false, err)
 	}
 	return err
 }

@@ -23,12 +23,12 @@ type pool struct {
 	reason  [refusals]metric.MeasurementOption
 }
 
-func newPool(p *executor.Pool, given string, same int) *pool {
+func (o *Observer) newPool(p *executor.Pool, given string, same int) *pool {
 	name := given
 	if same > 1 {
 		name += " #" + strconv.Itoa(same)
 	}
-	added := &pool{Pool: p, given: given, name: name, work: newWork(keyExecutor, name)}
+	added := &pool{Pool: p, given: given, name: name, work: newWork(keyExecutor, name, o.runDuration, o.queueWait)}
 	for i := range added.reason {
 		added.reason[i] = metric.WithAttributeSet(attribute.NewSet(
 			keyExecutor.String(name), keyReason.String(refusal(i).String())))
@@ -36,19 +36,23 @@ func newPool(p *executor.Pool, given string, same int) *pool {
 	return added
 }
 
-func (o *Observer) callEnded(ctx context.Context, p *pool, c executor.CallInfo, err error) {
+func (o *Observer) callEnded(ctx context.Context, p *pool, c *executor.CallInfo, err error) {
 	how := outcomeOf(err)
 	p.ended[how].Add(1)
 	span := recording(ctx)
 	short := measured(span)
-	o.queueWait.Record(short, c.Wait.Seconds(), p.recordNamed...)
-	o.runDuration.Record(short, c.Run.Seconds(), p.record[how]...)
+	p.delay.add(short, c.Wait)
+	p.took[how].add(short, c.Run)
 	if span != nil {
 		o.callSpan(ctx, p, c, err)
 	}
 	if panicked, ok := err.(*taskgroup.PanicError); ok { //nolint:errorlint // a panic further down is another's
-		o.panicked(ctx, inCall, panicked, slog.String("executor", p.name), slog.String("call", title(c.Name, "")), slog.Duration("after", c.Run))
+		o.callPanicked(ctx, p, c, panicked)
 	}
+}
+
+func (o *Observer) callPanicked(ctx context.Context, p *pool, c *executor.CallInfo, panicked *taskgroup.PanicError) {
+	o.panicked(ctx, inCall, panicked, slog.String("executor", p.name), slog.String("call", title(c.Name, "")), slog.Duration("after", c.Run))
 }
 
 // callStuck tells of a call that has been running for longer than its pool thinks it should.
@@ -59,7 +63,7 @@ func (o *Observer) callStuck(ctx context.Context, p *pool, c executor.CallInfo, 
 
 // callSpan records a call as a span that begins when the call came, with an event when it was started. It is made when
 // the call has ended, so what the call has recorded stands beside it, below the same parent.
-func (o *Observer) callSpan(ctx context.Context, p *pool, c executor.CallInfo, err error) {
+func (o *Observer) callSpan(ctx context.Context, p *pool, c *executor.CallInfo, err error) {
 	ended := time.Now()
 	started := ended.Add(-c.Run)
 	_, span := o.tracer.Start(ctx, p.name+" "+title("", clean(c.Name, longestName)), trace.WithTimestamp(started.Add(-c.Wait)), trace.WithAttributes(

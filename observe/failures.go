@@ -20,7 +20,7 @@ import (
 
 // taskFailed tells of the failure of a task: the span of its group in any case, since each group has its own, and the log
 // unless it is one that has come up from below.
-func (o *Observer) taskFailed(ctx context.Context, g *group, t taskgroup.TaskInfo, err error, took time.Duration) {
+func (o *Observer) taskFailed(ctx context.Context, g *group, t *taskgroup.TaskInfo, err error, took time.Duration) {
 	name := title(t.Name, t.Func)
 	p, isPanic := err.(*taskgroup.PanicError) //nolint:errorlint // a panic further down is another's
 	if g.span != nil {

@@ -17,7 +17,7 @@ type group struct {
 	name     string
 	work     *work
 	span     trace.Span      // nil if the parent does not record
-	measured context.Context // that of measurements
+	measured context.Context // that of measurements; nil if there is no span
 	last     atomic.Int64    // when the task that ended last did, as the time since the Observer began
 }
 
@@ -47,7 +47,7 @@ func (o *Observer) groupEnded(ctx context.Context, g taskgroup.GroupInfo, err er
 	if g.Canceled.IsZero() || stopping < 0 {
 		stopping = 0
 	} else {
-		o.cancelLatency.Record(own.measured, stopping.Seconds(), own.work.recordNamed...)
+		own.work.delay.add(own.measured, stopping)
 	}
 	o.past.add(own.name, g, err, now, stopping)
 	if own.span == nil {
@@ -75,12 +75,12 @@ func (o *Observer) taskEnded(ctx context.Context, t taskgroup.TaskInfo, err erro
 	}
 	own.work.tasks.Add(-1)
 	own.work.ended[how].Add(1)
-	now := time.Now()
-	own.taskEnded(now.Sub(o.began))
-	took := now.Sub(t.Started)
-	o.taskDuration.Record(own.measured, took.Seconds(), own.work.record[how]...)
+	at := time.Since(o.began)
+	own.taskEnded(at)
+	took := at - t.Started.Sub(o.began)
+	own.work.took[how].add(own.measured, took)
 	if err != nil && !echo {
-		o.taskFailed(ctx, own, t, err, took)
+		o.taskFailed(ctx, own, &t, err, took)
 	}
 }
 

@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,8 +32,8 @@ const (
 	keyPriority  = attribute.Key("grove.priority")
 )
 
-// instruments are all instruments. Histograms are recorded where something ends; everything else is read from atomics and
-// snapshots when somebody collects, so that nobody waits for a collector.
+// instruments are all instruments. Histograms are told of durations soon after they were measured, at the latest when somebody
+// collects; everything else is read from atomics and snapshots then, so that nobody waits for a collector.
 type instruments struct {
 	taskDuration, cancelLatency        metric.Float64Histogram
 	queueWait, runDuration             metric.Float64Histogram
@@ -155,13 +156,15 @@ func (o *Observer) instrument(meter metric.Meter) error {
 	if len(m.errs) > 0 {
 		return errors.Join(m.errs...)
 	}
+	o.series.took, o.series.delay = i.taskDuration, i.cancelLatency
 	_, err = m.RegisterCallback(o.collect, m.observables...)
 	return err
 }
 
 // collect is called when somebody collects.
 func (o *Observer) collect(_ context.Context, to metric.Observer) error {
-	for s := range o.series.all {
+	for _, s := range o.series.known() {
+		s.tell()
 		to.ObserveInt64(o.groups, s.groups.Load(), s.named)
 		to.ObserveInt64(o.active, s.tasks.Load(), s.named)
 		for i := range s.ended {
@@ -172,6 +175,7 @@ func (o *Observer) collect(_ context.Context, to metric.Observer) error {
 	}
 	r := o.registered()
 	for _, p := range r.executors {
+		p.tell()
 		stats := p.Stats()
 		to.ObserveInt64(o.workers, int64(stats.Running), p.named)
 		to.ObserveInt64(o.workersMax, int64(stats.Limit), p.named)
@@ -272,33 +276,42 @@ func throttledRatio(c looplag.CPU) float64 {
 
 type count = atomic.Int64
 
-// work counts the work of one name, and has the sets of attributes that it is recorded with.
+// work counts and measures the work of one name, and has the sets of attributes for that.
 type work struct {
 	named metric.MeasurementOption
 	set   [outcomes]metric.MeasurementOption
-	// The same in the form that histograms take without an allocation.
-	recordNamed []metric.RecordOption
-	record      [outcomes][]metric.RecordOption
 
 	groups, tasks count // live
 	ended         [outcomes]count
+	took          [outcomes]durations // of tasks, or calls
+	delay         durations           // of ends after cancellations, or calls before their start
 }
 
-func newWork(key attribute.Key, name string) *work {
+func newWork(key attribute.Key, name string, took, delay metric.Float64Histogram) *work {
 	w := &work{named: metric.WithAttributeSet(attribute.NewSet(key.String(name)))}
-	w.recordNamed = []metric.RecordOption{w.named}
+	w.delay.histogram, w.delay.with = delay, []metric.RecordOption{w.named}
 	for i := range w.set {
 		w.set[i] = metric.WithAttributeSet(attribute.NewSet(key.String(name), keyOutcome.String(outcome(i).String())))
-		w.record[i] = []metric.RecordOption{w.set[i]}
+		w.took[i].histogram, w.took[i].with = took, []metric.RecordOption{w.set[i]}
 	}
 	return w
+}
+
+// tell tells the histograms what was kept for them.
+func (w *work) tell() {
+	w.delay.tell()
+	for i := range w.took {
+		w.took[i].tell()
+	}
 }
 
 // series has the work of the groups, by their names. There are at most maxNames of them: a program that makes up names as
 // it goes must not fill the memory, neither its own nor that of who stores its metrics.
 type series struct {
-	byName sync.Map // of string to *work
-	n      atomic.Int32
+	took, delay metric.Float64Histogram
+
+	mu     sync.Mutex
+	byName atomic.Pointer[map[string]*work] // replaced, under mu, and never changed
 }
 
 const (
@@ -307,21 +320,34 @@ const (
 )
 
 func (s *series) of(name string) *work {
-	if w, ok := s.byName.Load(name); ok {
-		return w.(*work) //nolint:forcetypeassert // nothing else is in there
+	known := s.known()
+	if w := known[name]; w != nil {
+		return w
 	}
-	if name != otherNames && s.n.Add(1) > maxNames {
-		s.n.Add(-1)
-		return s.of(otherNames)
+	if len(known) > maxNames {
+		return known[otherNames]
 	}
-	w, there := s.byName.LoadOrStore(name, newWork(keyGroup, name))
-	if there && name != otherNames {
-		s.n.Add(-1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known = s.known()
+	if len(known) >= maxNames && known[name] == nil {
+		name = otherNames
 	}
-	return w.(*work) //nolint:forcetypeassert // nothing else is in there
+	if w := known[name]; w != nil {
+		return w
+	}
+	more := make(map[string]*work, len(known)+1)
+	maps.Copy(more, known)
+	w := newWork(keyGroup, name, s.took, s.delay)
+	more[name] = w
+	s.byName.Store(&more)
+	return w
 }
 
-// all yields the work of every name.
-func (s *series) all(yield func(*work) bool) {
-	s.byName.Range(func(_, w any) bool { return yield(w.(*work)) }) //nolint:forcetypeassert // nothing else is in there
+// known is the work of every name.
+func (s *series) known() map[string]*work {
+	if known := s.byName.Load(); known != nil {
+		return *known
+	}
+	return nil
 }

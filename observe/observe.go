@@ -117,10 +117,10 @@ func (o *Observer) Executor(p *executor.Pool) {
 			same++
 		}
 	}
-	added := newPool(p, name, same)
+	added := o.newPool(p, name, same)
 	o.executors = append(o.executors, added)
 	p.Observe(&executor.Hooks{
-		CallEnded: func(ctx context.Context, c executor.CallInfo, err error) { o.callEnded(ctx, added, c, err) },
+		CallEnded: func(ctx context.Context, c executor.CallInfo, err error) { o.callEnded(ctx, added, &c, err) },
 		CallRefused: func(ctx context.Context, c executor.CallInfo, err error) {
 			added.refused[refusalOf(err)].Add(1)
 		},

@@ -17,11 +17,11 @@ func recording(ctx context.Context) trace.Span {
 	return nil
 }
 
-// measured returns the context for measurements beside span, which may be nil. Instruments look for the span in it to decide
+// measured returns the context for measurements beside span; nil without one. Instruments look for the span in it to decide
 // whether to keep an exemplar, each time, and that of a request is many contexts deep.
 func measured(span trace.Span) context.Context {
 	if span == nil {
-		return root
+		return nil
 	}
 	return trace.ContextWithSpan(root, span)
 }

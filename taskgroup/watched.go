@@ -87,10 +87,11 @@ func (t *watched) begin() {
 //
 //go:noinline
 func (t *watched) returned(ctx context.Context, err error) {
-	g, echo := t.w.g, false
+	var echo bool
 	if r, ok := err.(recorded); ok { //nolint:errorlint // never wrapped
 		err, echo = r.error, r.echo
 	} else {
+		g := t.w.g
 		echo = g.isEcho(ctx, err)
 		if !echo || !t.info.Background { // for a background task, to stop when told is what it is there for
 			g.record(t.origin(), err, echo)
