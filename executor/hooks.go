@@ -12,7 +12,8 @@ import (
 // [Future]. Hooks are used by pointer and not changed once a pool has them. They should not drain or close the pool, which waits for them.
 type Hooks struct {
 	// CallEnded is called for a call whose fn was called. err is what the caller gets: what fn returned, a [*PanicError],
-	// [ErrGoexit] or, if the caller leaves while fn runs, an [*AbandonedError].
+	// [ErrGoexit] or, if the caller leaves while fn runs, an [*AbandonedError]: nobody is told what fn comes to after that,
+	// not even of a panic.
 	CallEnded func(ctx context.Context, c CallInfo, err error)
 	// CallRefused is called for a call whose fn is never called. err matches [ErrNotStarted].
 	CallRefused func(ctx context.Context, c CallInfo, err error)

@@ -64,7 +64,7 @@ func (o *Observer) Run(ctx context.Context) error {
 			trees, live := o.hooks.Groups(maxGroups, 1)
 			o.tick(now, trees, live)
 			for _, l := range o.clock.unlogged() {
-				o.cfg.Logger.LogAttrs(root, slog.LevelWarn, "lint", slog.String("lint", l.Code), slog.String("about", l.About), slog.String("text", l.Text))
+				o.log(root, slog.LevelWarn, "lint", slog.String("lint", l.Code), slog.String("about", l.About), slog.String("text", l.Text))
 			}
 		}
 	}
@@ -185,7 +185,7 @@ func (o *Observer) breached(b looplag.Breach) {
 	o.clock.mu.Lock()
 	o.clock.breaches.add(kept)
 	o.clock.mu.Unlock()
-	o.cfg.Logger.LogAttrs(root, slog.LevelWarn, "late", attrs...)
+	o.log(root, slog.LevelWarn, "late", attrs...)
 }
 
 // open returns what the last tick has counted.

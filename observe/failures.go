@@ -51,8 +51,13 @@ func (o *Observer) panicked(ctx context.Context, where source, p *taskgroup.Pani
 // isAbort reports whether the value of a panic is how a handler asks for its connection to be closed.
 func isAbort(value any) bool { return value == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
 
-// log writes a record with the trace that it belongs to.
+// log writes a record with the trace that it belongs to. It survives a logger that panics: what is observed goes on.
 func (o *Observer) log(ctx context.Context, level slog.Level, text string, attrs ...slog.Attr) {
+	defer func() {
+		if recover() != nil {
+			o.panics[inLogger].Add(1)
+		}
+	}()
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
 		attrs = append(attrs, slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
 	}

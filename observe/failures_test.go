@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 
@@ -71,6 +74,26 @@ func TestAnErrorThatPanicsWhenAskedIsAFailureLikeAnyOther(t *testing.T) {
 	require.NotPanics(t, func() { _ = g.Wait() })
 	require.Equal(t, "page", log.only(t)["group"])
 	require.Equal(t, "page", newSite(t, o).state().Failed[0].Name)
+}
+
+// broken is a handler of logs that panics.
+type broken struct{ slog.Handler }
+
+func (broken) Enabled(context.Context, slog.Level) bool  { return true }
+func (broken) Handle(context.Context, slog.Record) error { panic("logger") }
+
+func TestALoggerThatPanicsHoldsNothingUp(t *testing.T) {
+	o, err := observe.New(observe.Config{Logger: slog.New(broken{})})
+	require.NoError(t, err)
+
+	g := taskgroup.New(o.Context(t.Context()))
+	g.Go(fails)
+	require.ErrorIs(t, g.Wait(), errDown)
+
+	answer := httptest.NewRecorder()
+	panicking := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") })
+	o.Recover(panicking).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	require.Equal(t, http.StatusInternalServerError, answer.Code)
 }
 
 func TestAFailureThatComesUpFromAGroupBelowIsLoggedOnce(t *testing.T) {

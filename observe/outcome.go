@@ -82,7 +82,8 @@ const (
 	inTask source = iota
 	inCall
 	inHandler
+	inLogger
 	sources
 )
 
-func (s source) String() string { return [sources]string{"task", "call", "handler"}[s] }
+func (s source) String() string { return [sources]string{"task", "call", "handler", "logger"}[s] }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -199,6 +200,60 @@ func TestTheLatencyOfACancellationEndsWithTheLastTask(t *testing.T) {
 		}
 		require.Fail(t, "it was not recorded")
 	})
+}
+
+func TestACollectionHasAllDurations(t *testing.T) {
+	reader := metric.NewManualReader()
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
+	o := newObserver(t, observe.Config{MeterProvider: provider})
+	total := 0
+	for _, more := range []int{1, 2, 127, 128, 300} {
+		_, err := taskgroup.Map(o.Context(t.Context()), 4, make([]int, more), func(context.Context, int) (int, error) { return 0, nil })
+		require.NoError(t, err)
+		total += more
+		var got metricdata.ResourceMetrics
+		require.NoError(t, reader.Collect(t.Context(), &got))
+		counted := uint64(0)
+		for _, m := range got.ScopeMetrics[0].Metrics {
+			if m.Name == "grove.taskgroup.task.duration" {
+				for _, p := range m.Data.(metricdata.Histogram[float64]).DataPoints { //nolint:forcetypeassert // the docs say so
+					counted += p.Count
+				}
+			}
+		}
+		require.Equal(t, uint64(total), counted)
+	}
+	require.NoError(t, provider.Shutdown(t.Context()))
+}
+
+// broken is a handler of logs that panics.
+type broken struct{ slog.Handler }
+
+func (broken) Enabled(context.Context, slog.Level) bool  { return true }
+func (broken) Handle(context.Context, slog.Record) error { panic("logger") }
+
+func TestPanicsOfTheLoggerAreCounted(t *testing.T) {
+	reader := metric.NewManualReader()
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
+	o, err := observe.New(observe.Config{MeterProvider: provider, Logger: slog.New(broken{})})
+	require.NoError(t, err)
+	g := taskgroup.New(o.Context(t.Context()), taskgroup.KeepGoing())
+	g.Go(func(context.Context) error { return errDown })
+	g.Go(func(context.Context) error { return errDown })
+	require.ErrorIs(t, g.Wait(), errDown)
+	var got metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &got))
+	require.NoError(t, provider.Shutdown(t.Context()))
+	counts := make(map[string]int64)
+	for _, m := range got.ScopeMetrics[0].Metrics {
+		if m.Name == "grove.panics" {
+			for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints { //nolint:forcetypeassert // the docs say so
+				source, _ := p.Attributes.Value("grove.source")
+				counts[source.AsString()] = p.Value
+			}
+		}
+	}
+	require.Equal(t, map[string]int64{"task": 0, "call": 0, "handler": 0, "logger": 2}, counts)
 }
 
 func TestNamesFromUsersBreakNoScrape(t *testing.T) {
