@@ -30,8 +30,9 @@ import (
 // of the ratios of their throughputs: below 1 what is observed is slower. ± is the standard error of that. p99-on/off is the
 // ratio of the 99th percentiles of all answers' times: above 1 what is observed is slower.
 //
-// The control compares two servers of which neither is observed: the measure is as good as that is near 1. What runs
-// whoever's turn it is, which is the probe, the clock and those who look at the page and the metrics, slows both.
+// The control compares two servers of which neither is observed, and was between 0.994 and 1.007 in runs of 25 s and more:
+// the measure is as good as that is near 1. What runs whoever's turn it is, which is the probe, the clock and those who
+// look at the page and the metrics, slows both.
 func BenchmarkObserved(b *testing.B) {
 	on := observed(b, database(b))
 	off, control := serve(b, b.Context(), web.New(site(database(b)))), serve(b, b.Context(), web.New(site(database(b))))
