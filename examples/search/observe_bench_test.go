@@ -68,7 +68,7 @@ func compare(b *testing.B, off, on string, query func(n int64) string) {
 		ratios = append(ratios, took[0].Seconds()/took[1].Seconds())
 	}
 	slices.Sort(ratios)
-	n := float64(len(ratios))
+	n := float64(len(ratios) - 1)
 	b.ReportMetric(ratios[len(ratios)/2], "on/off")
 	b.ReportMetric((ratios[int(n/2+math.Sqrt(n)/2)]-ratios[int(n/2-math.Sqrt(n)/2)])/2, "±")
 	var p99 [2]time.Duration
