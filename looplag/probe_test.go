@@ -319,7 +319,7 @@ func TestQuantilesAreTakenOverTime(t *testing.T) {
 		s := probe.Snapshot()
 		require.Zero(t, s.Net.P50/ms)
 		require.InEpsilon(t, 25*ms, s.Net.P90, 0.125)
-		require.Equal(t, uint64(6+14), s.Net.N)
+		require.Equal(t, uint64(5+16), s.Net.N)
 	})
 }
 
@@ -494,7 +494,7 @@ func TestNewPanicsOutOfBounds(t *testing.T) {
 		"looplag: Config.Interval is -1s, must be at least 1ms":         {Interval: -time.Second},
 		"looplag: Config.Interval is 999µs, must be at least 1ms":       {Interval: 999 * time.Microsecond},
 		"looplag: Config.IdleInterval is 9ms, must be at least 10ms":    {IdleInterval: 9 * ms},
-		"looplag: Config.Window is 199ms, must be at least 200ms":       {Window: 199 * ms},
+		"looplag: Config.Window is 249ms, must be at least 250ms":       {Window: 249 * ms},
 		"looplag: Config.Window is 1s, must be at least 1m0s":           {Interval: time.Minute, Window: time.Second},
 		"looplag: Config.IdleInterval is 200ms, must be at least 300ms": {Interval: 300 * ms, IdleInterval: 200 * ms},
 	} {
