@@ -94,12 +94,8 @@ func (g *Group) waitable() context.Context {
 	return g.makeReal()
 }
 
+// makeReal makes the real context. mu is free meanwhile, since the parent may run code that is not ours.
 func (g *Group) makeReal() context.Context {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if r := g.real.Load(); r != nil {
-		return r.Context
-	}
 	parent := g.parent
 	stopped := g.stoppedBy()
 	if stopped != nil {
@@ -112,7 +108,14 @@ func (g *Group) makeReal() context.Context {
 	if stopped != nil {
 		r.cancel(stopped)
 	}
+	g.mu.Lock()
+	if g.real.Load() != nil || g.stoppedBy() != stopped { // it was made, or has to be another
+		g.mu.Unlock()
+		r.cancel(nil)
+		return g.waitable()
+	}
 	g.real.Store(r)
+	g.mu.Unlock()
 	return r.Context
 }
 

@@ -91,31 +91,28 @@ func (g *Group) leftLocked() {
 // work is a worker: it runs tasks until none is queued. Its frame is small, and what needs more is called before and after
 // a task: the stack of a new goroutine has about 1 KB to give, and should be the task's until it has to grow.
 func (g *Group) work() {
-	var (
-		t       runner
-		open    *chunk // the one whose tasks may be claimed without mu, as far as this worker knows
-		running bool
-	)
+	var t runner // the task that runs
 	defer func() {
-		if running { // the task has panicked or called Goexit
+		if t != nil { // it has panicked or called Goexit
 			g.interrupted(t, recover(), g.retire)
 		}
 	}()
 	g.mu.Lock()
 	g.pending--
-	for t, open = g.next(); t != nil; {
-		running = true
+	next, open := g.next()
+	for next != nil {
+		t = next
 		if err := t.run((*taskContext)(g)); err != nil {
 			g.returned(t, err) // looks into err, which is the task's code
 		}
-		running = false
+		t = nil
 		// No need to look after the invariant before there is a lock: a claim does not make a pending worker fewer.
-		if t = nil; open.claimable() > 0 && !g.ended() {
-			t = open.claim()
+		if next = nil; open.claimable() > 0 && !g.ended() {
+			next = open.claim()
 		}
-		if t == nil {
+		if next == nil {
 			g.mu.Lock()
-			t, open = g.next()
+			next, open = g.next()
 		}
 	}
 }
