@@ -87,15 +87,15 @@ type realContext struct {
 }
 
 // waitable returns the real context and makes it if there is none.
-func (g *Group) waitable() context.Context {
+func (g *Group) waitable() *realContext {
 	if r := g.real.Load(); r != nil {
-		return r.Context
+		return r
 	}
 	return g.makeReal()
 }
 
 // makeReal makes the real context. mu is free meanwhile, since the parent may run code that is not ours.
-func (g *Group) makeReal() context.Context {
+func (g *Group) makeReal() *realContext {
 	parent := g.parent
 	stopped := g.stoppedBy()
 	if stopped != nil {
@@ -116,7 +116,7 @@ func (g *Group) makeReal() context.Context {
 	}
 	g.real.Store(r)
 	g.mu.Unlock()
-	return r.Context
+	return r
 }
 
 // taskContext is a groupContext as the tasks of the group get it: it knows that it is inside. The body of Run and those
