@@ -5,8 +5,6 @@ package looplag_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,70 +13,48 @@ import (
 	"github.com/grove-go/grove/looplag"
 )
 
-// BenchmarkIdle compares what a probe costs an idle process with what a bare ticker of the same period does. An op is
-// about ten periods.
+// BenchmarkIdle compares what a probe costs an idle process with what a bare ticker of the same period does: at the
+// default while idle, and of probes that always tick at that period. An op is a second or twenty periods of each, one
+// right after the other, because what it costs to wake a thread changes from minute to minute.
 func BenchmarkIdle(b *testing.B) {
-	for _, period := range []time.Duration{200 * ms, 20 * ms, 10 * ms, ms} {
-		b.Run(fmt.Sprintf("impl=ticker/period=%v", period), func(b *testing.B) {
-			ticker := time.NewTicker(period)
-			defer ticker.Stop()
-			measureCPU(b, func() {
-				for range 10 {
-					<-ticker.C
-				}
-			})
-		})
-		b.Run(fmt.Sprintf("impl=probe/period=%v", period), func(b *testing.B) {
-			bytes := &everyNth{every: 5, arrived: make(chan struct{})}
-			if period < 10*ms {
-				bytes.every = 1 // bytes are at least 10 ms apart
-			}
-			probe := looplag.New(looplag.Config{Interval: period, IdleInterval: period, Pipe: bytes.open})
-			ctx, stop := context.WithCancel(b.Context())
-			var wg sync.WaitGroup
-			wg.Go(func() { _ = probe.Run(ctx) })
-			defer wg.Wait()
-			defer stop()
-			measureCPU(b, func() { <-bytes.arrived }) // otherwise every second tick sends one
-		})
-	}
-}
-
-// everyNth is a pipe of the operating system that tells of one in every bytes that have arrived.
-type everyNth struct {
-	*os.File
-	every   int
-	n       int
-	arrived chan struct{}
-}
-
-func (e *everyNth) open() (io.ReadCloser, io.WriteCloser, error) {
-	r, w, err := os.Pipe()
-	e.File = r
-	return e, w, err
-}
-
-func (e *everyNth) Read(b []byte) (int, error) {
-	n, err := e.File.Read(b)
-	if e.n += n; e.n%e.every == 0 {
-		select {
-		case e.arrived <- struct{}{}:
-		default:
+	for _, period := range []time.Duration{250 * ms, 20 * ms, 10 * ms, ms} {
+		cfg := looplag.Config{Interval: period, IdleInterval: period}
+		if period == 250*ms {
+			cfg = looplag.Config{}
 		}
+		b.Run(fmt.Sprintf("period=%v", period), func(b *testing.B) {
+			var ticker, probe, elapsed time.Duration
+			for b.Loop() {
+				stretch := max(time.Second, 20*period)
+				elapsed += stretch
+				ticker += cpuBeside(b, 0, stretch, func(ctx context.Context) {
+					ticker := time.NewTicker(period)
+					defer ticker.Stop()
+					for ctx.Err() == nil {
+						<-ticker.C
+					}
+				})
+				// A young probe touches new memory until its window is full, and ticks more often at first.
+				probe += cpuBeside(b, 3*time.Second, stretch, func(ctx context.Context) { _ = looplag.New(cfg).Run(ctx) })
+			}
+			b.ReportMetric(100*float64(ticker)/float64(elapsed), "ticker-%-of-a-core")
+			b.ReportMetric(100*float64(probe)/float64(elapsed), "probe-%-of-a-core")
+			b.ReportMetric(float64(probe)/float64(ticker), "probe/ticker")
+		})
 	}
-	return n, err
 }
 
-// measureCPU reports the processor time of the process per op and as a share of a processor.
-func measureCPU(b *testing.B, wait func()) {
-	wait()
-	before, began := cpuTime(b), time.Now()
-	for b.Loop() {
-		wait()
-	}
-	used, elapsed := cpuTime(b)-before, time.Since(began)
-	b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op")
-	b.ReportMetric(100*float64(used)/float64(elapsed), "%-of-a-core")
+// cpuBeside is the processor time of the process in a stretch of time that begins when run has run for as long as settle.
+func cpuBeside(b *testing.B, settle, stretch time.Duration, run func(context.Context)) time.Duration {
+	ctx, stop := context.WithCancel(b.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { run(ctx) })
+	defer wg.Wait()
+	defer stop()
+	time.Sleep(settle)
+	before := cpuTime(b)
+	time.Sleep(stretch)
+	return cpuTime(b) - before
 }
 
 func cpuTime(b *testing.B) time.Duration {

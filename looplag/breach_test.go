@@ -231,7 +231,8 @@ func TestWhatIsLateWhileEvidenceIsGatheredHasNoCauseAndBreaksNoRule(t *testing.T
 		probe.OnBreach(looplag.Rule{Lag: time.Hour, Stall: 20 * ms}, got.add)
 		for range 30 {
 			sleep(5 * ms)
-			probe.Pause()
+			probe.Ignore(true)
+			probe.Ignore(false)
 			sleep(5 * ms)
 		}
 		s := probe.Snapshot()
@@ -241,6 +242,60 @@ func TestWhatIsLateWhileEvidenceIsGatheredHasNoCauseAndBreaksNoRule(t *testing.T
 		sleep(300 * ms)
 		require.NotEqual(t, looplag.CauseNone, probe.Snapshot().Cause)
 		require.Len(t, got.take(), 1)
+	})
+}
+
+func TestATickThatIsTooLateIsReportedWithHowLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
+		var got breaches
+		probe.OnBreach(looplag.Rule{Lag: time.Hour}, got.add)
+		next, tick, end := probe.Ticks(false)
+		defer end()
+		next()
+		time.Sleep(10*ms + 100*ms - 1)
+		tick()
+		synctest.Wait()
+		require.Empty(t, got.take())
+		next()
+		time.Sleep(10*ms + 100*ms)
+		tick()
+		synctest.Wait()
+		reports := got.take()
+		require.Len(t, reports, 1)
+		require.Equal(t, 100*ms, reports[0].Wait)
+		require.Equal(t, 100*ms, reports[0].Snapshot.Overdue)
+	})
+}
+
+func TestLagIsThatOfNetOrOfTimer(t *testing.T) {
+	for _, c := range []struct {
+		net, timer time.Duration
+		want       int
+	}{{10 * ms, 0, 1}, {0, 10 * ms, 1}, {10*ms - 1, 10*ms - 1, 0}} {
+		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
+		var got breaches
+		probe.OnBreach(looplag.Rule{}, got.add)
+		probe.Judge(looplag.Snapshot{
+			Window: time.Minute, Net: looplag.Dist{P90: c.net}, Timer: looplag.Dist{P90: c.timer},
+		})
+		require.Len(t, got.take(), c.want, "%+v", c)
+	}
+}
+
+func TestEvidenceThatTakesManyTicksIsHeldAgainstNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := newPipe()
+		pipe.hold.set(time.Hour)
+		probe := runDeaf(t, looplag.Config{IdleInterval: 10 * ms}, pipe)
+		var got breaches
+		probe.OnBreach(looplag.Rule{Lag: time.Hour, Stall: 20 * ms}, got.add)
+		probe.Ignore(true)
+		sleep(300 * ms)
+		require.Greater(t, probe.Snapshot().Net.Max, 200*ms)
+		require.Equal(t, looplag.CauseNone, probe.Snapshot().Cause)
+		require.Empty(t, got.take())
+		probe.Ignore(false)
 	})
 }
 

@@ -103,6 +103,16 @@ type suspicion struct {
 	until   time.Duration // when the last of it was
 }
 
+// add is s and that d was lost to cause until now, when outside goroutines were in system calls and cgo.
+func (s suspicion) add(cause Cause, d, now time.Duration, outside int) suspicion {
+	s.lost[cause] += d
+	s.until = now
+	if cause == CauseCPUSaturated && manyOutside(outside) {
+		s.outside += d
+	}
+	return s
+}
+
 // split returns what of the suspicion, which began at from, was before at, and the rest.
 func (s suspicion) split(from, at time.Duration) (before, rest suspicion) {
 	share := 1.0

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -92,6 +95,48 @@ func TestInferredCauses(t *testing.T) {
 	} {
 		require.Equal(t, c.want, looplag.Infer(c.demand, c.outside, c.lag), "%+v", c)
 	}
+}
+
+func TestOnlyWhileProcessorsAreSaturatedManyOutsideAreSuspect(t *testing.T) {
+	p := runtime.GOMAXPROCS(0)
+	require.Equal(t, time.Second, looplag.Suspect(looplag.CauseCPUSaturated, time.Second, 4*p))
+	require.Zero(t, looplag.Suspect(looplag.CauseCPUSaturated, time.Second, 4*p-1))
+	require.Zero(t, looplag.Suspect(looplag.CauseBlockingCalls, time.Second, 4*p))
+}
+
+func TestALateTickAndALateByteAddUp(t *testing.T) {
+	require.Equal(t, 7*ms, looplag.Waited(3*ms, 4*ms, 10*ms))
+	require.Equal(t, 10*ms, looplag.Waited(8*ms, 4*ms, 10*ms))
+	require.Equal(t, 3*ms, looplag.Waited(3*ms, 2*ms-1, 10*ms))
+	require.Equal(t, 4*ms, looplag.Waited(2*ms-1, 4*ms, 10*ms))
+}
+
+// What a late tick finds is what is left of the queue that made it late.
+func TestTheQueueBeforeAStallIsItsCause(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}})
+		next, tick, end := probe.Ticks(true)
+		defer end()
+		next()
+		time.Sleep(10 * ms)
+		var done atomic.Bool
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for !done.Load() {
+					runtime.Gosched()
+				}
+			})
+		}
+		tick()
+		done.Store(true)
+		wg.Wait()
+		next()
+		time.Sleep(time.Second)
+		tick()
+		require.Equal(t, looplag.CauseCPUSaturated, probe.Snapshot().Cause)
+	})
 }
 
 type lost = [looplag.CauseUnknown + 1]time.Duration

@@ -89,8 +89,8 @@
 // and 1.5 µs otherwise (BenchmarkSnapshot), Overdue 40 ns (BenchmarkOverdue), a Begin and its End 0.1 µs, twice the reading of
 // a clock (BenchmarkTurn); they allocate nothing. A tick computes for 1 µs; one that describes the window for 3 µs, and
 // allocates the next Snapshot (BenchmarkTick): while nothing is late that is every 10 ms at most. What really costs is to wake
-// a thread of an idle process: 5 ticks a second and half as many bytes, which is what an idle process gets, take 0.2 % of a
-// processor, and a ticker of that period alone hardly less (BenchmarkIdle). While something is late there are 100 a second.
+// a thread of an idle process: 4 ticks a second and half as many bytes, which is what an idle process gets, take 0.14 % of a
+// processor, where a ticker of that period takes 0.09 % (BenchmarkIdle). While something is late there are 100 a second.
 // A Probe that always ticks every 20, 10 or 1 ms costs up to twice as much as a bare ticker. A report of a stuck loop
 // stops the world for as long as it takes to write down the stacks of all goroutines: with a thousand of them and
 // [Rule.Stacks] it takes 18 ms (BenchmarkGather), not all of them stopped.

@@ -56,11 +56,28 @@ func (p *Probe) GatherTooLate() (b Breach) {
 	return b
 }
 
-// Pause stops the world as evidence that is gathered does.
-func (p *Probe) Pause() {
-	p.ignorePauses(true)
-	p.ignorePauses(false)
+// Ignore begins and ends what evidence that is gathered does to the measurements.
+func (p *Probe) Ignore(begin bool) { p.ignorePauses(begin) }
+
+// Suspect returns for how long many goroutines were outside while d was lost to cause.
+func Suspect(cause Cause, d time.Duration, outside int) time.Duration {
+	return suspicion{}.add(cause, d, 0, outside).outside
 }
+
+func Waited(lag, wait, elapsed time.Duration) time.Duration {
+	return (*ticks)(nil).waited(lag, wait, elapsed)
+}
+
+// Judge reports what breaks a rule as if a tick had seen s.
+func (p *Probe) Judge(s Snapshot) {
+	t := p.begin()
+	defer t.end()
+	t.judge(s, 0, 0, false)
+	t.reports.Wait()
+}
+
+// Leave sends a byte that is never seen.
+func (p *Probe) Leave() { p.sent.Store(int64(p.now())) }
 
 // Split returns what of a loss that began at from and ended at until was before at, and the rest.
 func Split(l [causes]time.Duration, from, until, at time.Duration) (before, rest [causes]time.Duration) {

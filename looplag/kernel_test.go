@@ -2,6 +2,7 @@ package looplag_test
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"maps"
 	"sync/atomic"
@@ -109,18 +110,48 @@ func TestOSIsTheSumOverThreads(t *testing.T) {
 
 func TestWhatAThreadCountedStaysWhenItHasEnded(t *testing.T) {
 	both := root{thread1: "1000 10 1\n", thread2: "2000 20 1\n"}
-	grown, reused := maps.Clone(both), maps.Clone(both)
+	grown, reused, busier := maps.Clone(both), maps.Clone(both), maps.Clone(both)
 	grown[thread2] = "2700 25 2\n"
 	reused[thread2] = "40 2 1\n"
+	busier[thread2] = "3000 2 1\n"
 	s := passes(t, both, grown, root{thread1: both[thread1]})
 	require.Equal(t, looplag.OS{Ran: 700, Waited: 5, OK: true}, s.OS)
 	s = passes(t, both, reused)
 	require.Equal(t, looplag.OS{Ran: 40, Waited: 2, OK: true}, s.OS, "a number can be used again")
+	s = passes(t, both, busier)
+	require.Equal(t, looplag.OS{Ran: 3000, Waited: 2, OK: true}, s.OS, "by a thread that has run for longer")
 }
 
 func TestAThreadThatBeginsCounts(t *testing.T) {
 	s := passes(t, root{thread1: "1000 10 1\n"}, root{thread1: "1000 10 1\n", thread2: "50 5 1\n"})
 	require.Equal(t, looplag.OS{Ran: 50, Waited: 5, OK: true}, s.OS)
+}
+
+func TestManyThreadsAreReadRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		machine := make(fstest.MapFS)
+		for i := range 1000 {
+			machine[fmt.Sprintf("proc/self/task/%d/schedstat", i)] = &fstest.MapFile{Data: []byte("1 1 1\n")}
+		}
+		counted := &counting{FS: machine, name: "proc/self/task/1/schedstat"}
+		run(t, looplag.Config{Root: counted, IdleInterval: 10 * ms, Window: time.Second}, newPipe())
+		sleep(30 * time.Second)
+		require.InDelta(t, 10, counted.opened.Load(), 1, "each 3 ms for every thread")
+	})
+}
+
+// counting counts how often a file is opened.
+type counting struct {
+	fs.FS
+	name   string
+	opened atomic.Int64
+}
+
+func (c *counting) Open(name string) (fs.File, error) {
+	if name == c.name {
+		c.opened.Add(1)
+	}
+	return c.FS.Open(name)
 }
 
 func TestOSIsNotMeasuredWhereNothingTells(t *testing.T) {

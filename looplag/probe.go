@@ -15,7 +15,7 @@ import (
 // Config is what a [Probe] is made from. The zero Config suits most programs.
 type Config struct {
 	// Interval is the time between two ticks while something is late, IdleInterval while nothing is. 0 means 10 ms, and
-	// 200 ms or Interval, whichever is longer. Shorter ones see more and cost more: see the package's section on cost.
+	// 250 ms or Interval, whichever is longer. Shorter ones see more and cost more: see the package's section on cost.
 	// Interval must be at least 1 ms, IdleInterval at least Interval.
 	Interval, IdleInterval time.Duration
 	// Window is how far back a [Snapshot] looks. 0 means 2.5 s or IdleInterval, whichever is longer. It must be at
@@ -54,7 +54,7 @@ type Probe struct {
 // if a field of cfg is out of its bounds.
 func New(cfg Config) *Probe {
 	cfg.Interval = cmp.Or(cfg.Interval, 10*time.Millisecond)
-	cfg.IdleInterval = cmp.Or(cfg.IdleInterval, max(200*time.Millisecond, cfg.Interval))
+	cfg.IdleInterval = cmp.Or(cfg.IdleInterval, max(250*time.Millisecond, cfg.Interval))
 	cfg.Window = cmp.Or(cfg.Window, max(2500*time.Millisecond, cfg.IdleInterval))
 	atLeast("Interval", cfg.Interval, time.Millisecond)
 	atLeast("IdleInterval", cfg.IdleInterval, cfg.Interval)

@@ -210,6 +210,8 @@ func TestOverdueGrowsWhileTheProbeIsStuck(t *testing.T) {
 		require.Equal(t, time.Minute+time.Second, probe.Overdue(), "the tick is at work still")
 		require.Equal(t, 10*ms-time.Second, next())
 		require.Equal(t, time.Second-10*ms, probe.Overdue(), "the next one is due an interval after this one began")
+		probe.Leave()
+		require.Equal(t, time.Second-10*ms, probe.Overdue(), "though a byte has just been sent")
 		end()
 		require.Zero(t, probe.Overdue())
 	})
@@ -283,6 +285,70 @@ func TestTheResolutionOfTimersHoldsNothingBack(t *testing.T) {
 	_, noteByte, advance := looplag.New(looplag.Config{}).Notes()
 	noteByte(0, 10*ms, 12*ms-1, 12*ms)
 	require.Equal(t, time.Duration(1), advance(12*ms).Net.Max)
+
+	_, noteByte, advance = looplag.New(looplag.Config{}).Notes()
+	noteByte(0, 10*ms, 12*ms, 12*ms+1)
+	require.Equal(t, 2*ms, advance(12*ms+1).Net.Max)
+}
+
+func TestTheWaitBeforeAGapIsPartOfTheWindowThatTheGapReachesInto(t *testing.T) {
+	_, noteByte, advance := looplag.New(looplag.Config{}).Notes()
+	noteByte(0, 0, 0, 50*ms)
+	for now := time.Duration(0); now <= 3*time.Second; now += 250 * ms {
+		advance(now + 50*ms)
+	}
+	noteByte(50*ms, 3100*ms, 3100*ms, 3100*ms+1)
+	s := advance(3100*ms + 1)
+	require.Equal(t, 50*ms, s.Net.Max)
+	require.InEpsilon(t, 50*ms, s.Net.P90, 0.125)
+}
+
+func TestAWakeUpThatHasNotRunCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := looplag.New(looplag.Config{Queue: true, Root: fstest.MapFS{}})
+		next, tick, end := probe.Ticks(true) // and nobody who is woken
+		defer end()
+		next()
+		time.Sleep(10 * ms)
+		tick()
+		next()
+		time.Sleep(20 * ms)
+		tick()
+		require.Equal(t, 20*ms, probe.Snapshot().Queue.Max)
+	})
+}
+
+func TestTheNextRunKnowsNothingOfTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := 45 * ms
+		probe := looplag.New(looplag.Config{Root: fstest.MapFS{}, Pipe: func() (io.ReadCloser, io.WriteCloser, error) {
+			pipe := newPipe()
+			pipe.hold.set(hold)
+			return pipe.open()
+		}})
+		probe.ForgetMetrics()
+		for _, want := range []struct {
+			wait  time.Duration
+			cause looplag.Cause
+		}{{45 * ms, looplag.CauseUnknown}, {0, looplag.CauseNone}} {
+			hold = want.wait
+			ctx, stop := context.WithTimeout(t.Context(), time.Second)
+			var wg sync.WaitGroup
+			wg.Go(func() { _ = probe.Run(ctx) })
+			sleep(time.Second - 1)
+			s := probe.Snapshot()
+			require.Equal(t, want.wait, s.Net.Max)
+			require.Equal(t, want.cause, s.Cause)
+			wg.Wait()
+			stop()
+			require.Equal(t, looplag.CauseNone, probe.Snapshot().Cause)
+		}
+	})
+}
+
+func TestNewThreadsAreThoseOfTheWindow(t *testing.T) {
+	s := looplag.New(looplag.Config{}).Snapshot()
+	require.Less(t, s.NewThreads, s.Threads)
 }
 
 func TestWaitsFallEvenlyThroughAStall(t *testing.T) {
@@ -319,7 +385,7 @@ func TestQuantilesAreTakenOverTime(t *testing.T) {
 		s := probe.Snapshot()
 		require.Zero(t, s.Net.P50/ms)
 		require.InEpsilon(t, 25*ms, s.Net.P90, 0.125)
-		require.Equal(t, uint64(6+14), s.Net.N)
+		require.Equal(t, uint64(5+16), s.Net.N)
 	})
 }
 
@@ -348,6 +414,13 @@ func TestWindowIsTheRealWidth(t *testing.T) {
 			}
 		})
 	}
+	synctest.Test(t, func(t *testing.T) {
+		probe := run(t, looplag.Config{Interval: ms, IdleInterval: ms, Window: 5 * ms}, newPipe())
+		for now := time.Duration(0); now < 50*ms; now += ms {
+			require.Equal(t, min(now, 5*ms), probe.Snapshot().Window)
+			sleep(ms)
+		}
+	})
 	synctest.Test(t, func(t *testing.T) {
 		probe := looplag.New(looplag.Config{})
 		require.Zero(t, probe.Snapshot().Window)
@@ -494,7 +567,7 @@ func TestNewPanicsOutOfBounds(t *testing.T) {
 		"looplag: Config.Interval is -1s, must be at least 1ms":         {Interval: -time.Second},
 		"looplag: Config.Interval is 999µs, must be at least 1ms":       {Interval: 999 * time.Microsecond},
 		"looplag: Config.IdleInterval is 9ms, must be at least 10ms":    {IdleInterval: 9 * ms},
-		"looplag: Config.Window is 199ms, must be at least 200ms":       {Window: 199 * ms},
+		"looplag: Config.Window is 249ms, must be at least 250ms":       {Window: 249 * ms},
 		"looplag: Config.Window is 1s, must be at least 1m0s":           {Interval: time.Minute, Window: time.Second},
 		"looplag: Config.IdleInterval is 200ms, must be at least 300ms": {Interval: 300 * ms, IdleInterval: 200 * ms},
 	} {

@@ -64,7 +64,6 @@ func (t *ticks) end() {
 	t.view.Store(nil)
 	t.due.Store(0)
 	t.sent.Store(0)
-	t.hopped.Store(0)
 }
 
 func (t *ticks) publish(s Snapshot) { t.view.Store(&s) }
@@ -138,11 +137,7 @@ func (t *ticks) note(now, due, lost time.Duration) (ours bool) {
 	if lost > 0 && !ours {
 		outside := r.meter.gauge(notInGo)
 		cause := infer(max(demand, t.demand), outside, now-due)
-		r.fresh.lost[cause] += lost
-		r.fresh.until = now
-		if cause == CauseCPUSaturated && manyOutside(outside) {
-			r.fresh.outside += lost
-		}
+		r.fresh = r.fresh.add(cause, lost, now, outside)
 	}
 	t.demand, t.last = demand, now
 	return ours

@@ -30,7 +30,6 @@ func (g *Group) startBackground(t Task) {
 		b.ctx, b.cancel = context.WithCancelCause(context.WithoutCancel(g.parent))
 		g.background = b
 	}
-	g.raiseLocked()
 	b.live++
 	ctx := b.ctx
 	g.mu.Unlock()
@@ -67,4 +66,13 @@ func (g *Group) stopBackgroundLocked() {
 	g.mu.Unlock()
 	cancel(&CancelError{Group: g.cfg.name, Cause: ErrStopped})
 	g.mu.Lock()
+}
+
+// releaseBackground ends the context of background tasks that have all ended, since it may have been handed out.
+func (g *Group) releaseBackground() {
+	g.mu.Lock()
+	if g.background.cancel != nil {
+		g.stopBackgroundLocked()
+	}
+	g.mu.Unlock()
 }

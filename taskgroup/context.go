@@ -87,19 +87,15 @@ type realContext struct {
 }
 
 // waitable returns the real context and makes it if there is none.
-func (g *Group) waitable() context.Context {
+func (g *Group) waitable() *realContext {
 	if r := g.real.Load(); r != nil {
-		return r.Context
+		return r
 	}
 	return g.makeReal()
 }
 
-func (g *Group) makeReal() context.Context {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if r := g.real.Load(); r != nil {
-		return r.Context
-	}
+// makeReal makes the real context. mu is free meanwhile, since the parent may run code that is not ours.
+func (g *Group) makeReal() *realContext {
 	parent := g.parent
 	stopped := g.stoppedBy()
 	if stopped != nil {
@@ -112,8 +108,15 @@ func (g *Group) makeReal() context.Context {
 	if stopped != nil {
 		r.cancel(stopped)
 	}
+	g.mu.Lock()
+	if g.real.Load() != nil || g.stoppedBy() != stopped { // it was made, or has to be another
+		g.mu.Unlock()
+		r.cancel(nil)
+		return g.waitable()
+	}
 	g.real.Store(r)
-	return r.Context
+	g.mu.Unlock()
+	return r
 }
 
 // taskContext is a groupContext as the tasks of the group get it: it knows that it is inside. The body of Run and those

@@ -90,6 +90,42 @@ func TestContextIsAskedForTheFirstTimeAfterBothHaveEnded(t *testing.T) {
 	})
 }
 
+func TestParentMayUseTheGroupWhileTheContextIsMade(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		parent := &intruder{registry: newRegistry(context.WithValue(ctx, key("base"), "value"))}
+		g := taskgroup.New(parent)
+		var inner <-chan struct{}
+		parent.first = func() {
+			parent.first = func() {}
+			inner = g.Context().Done()
+			g.Cancel(errA)
+			parent.end(context.DeadlineExceeded)
+		}
+		done := g.Context().Done()
+		require.Equal(t, inner, done)
+		requireEnded(t, g.Context(), context.Canceled, &taskgroup.CancelError{Cause: errA})
+		require.Equal(t, errA, failed(t, g.Wait()).Cause)
+		now, _ := parent.registered()
+		require.Zero(t, now, "registered with the parent")
+	})
+}
+
+func TestContextIsMadeAnewIfTheGroupEndsMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		parent := &intruder{registry: newRegistry(context.WithValue(ctx, key("base"), "value"))}
+		g := taskgroup.New(parent)
+		parent.first = func() {
+			g.Cancel(errA)
+			parent.end(context.DeadlineExceeded) // what the parent does after that must not become the cause
+		}
+		require.True(t, isClosed(g.Context().Done()))
+		requireEnded(t, g.Context(), context.Canceled, &taskgroup.CancelError{Cause: errA})
+		require.Equal(t, errA, failed(t, g.Wait()).Cause)
+		now, _ := parent.registered()
+		require.Zero(t, now, "registered with the parent")
+	})
+}
+
 func TestContextHasEndedWhenWaitHasReturned(t *testing.T) {
 	eachParent(t, func(t *testing.T, g *taskgroup.Group, _ context.Context, end func()) {
 		require.NoError(t, g.Wait())

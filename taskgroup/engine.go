@@ -56,7 +56,6 @@ func (g *Group) wantWorkerLocked() bool {
 	if !g.queue.longer(int32(g.pending)) {
 		return false
 	}
-	g.raiseLocked()
 	g.pending++
 	g.workers++
 	return true
@@ -65,57 +64,49 @@ func (g *Group) wantWorkerLocked() bool {
 // liveLocked reports whether there is something to wait for.
 func (g *Group) liveLocked() bool { return g.workers > 0 || g.background.running() }
 
-// raiseLocked has to be called before something becomes live.
-func (g *Group) raiseLocked() {
-	if !g.liveLocked() {
-		g.busy.Add(1)
-	}
-}
-
 // leftLocked has to be called when something is no longer live, with mu held, which it releases.
 func (g *Group) leftLocked() {
-	live := g.liveLocked()
-	switch {
-	case !g.awaited:
-	case !live:
+	if !g.awaited || g.workers > 0 {
+		g.mu.Unlock()
+		return
+	}
+	if !g.background.running() {
 		g.settleLocked()
-	case g.workers == 0 && g.background.cancel != nil:
+		g.mu.Unlock()
+		g.busy.Done()
+		return
+	}
+	if g.background.cancel != nil {
 		g.stopBackgroundLocked()
 	}
 	g.mu.Unlock()
-	if !live {
-		g.busy.Done()
-	}
 }
 
 // work is a worker: it runs tasks until none is queued. Its frame is small, and what needs more is called before and after
 // a task: the stack of a new goroutine has about 1 KB to give, and should be the task's until it has to grow.
 func (g *Group) work() {
-	var (
-		t       runner
-		open    *chunk // the one whose tasks may be claimed without mu, as far as this worker knows
-		running bool
-	)
+	var t runner // the task that runs
 	defer func() {
-		if running { // the task has panicked or called Goexit
+		if t != nil { // it has panicked or called Goexit
 			g.interrupted(t, recover(), g.retire)
 		}
 	}()
 	g.mu.Lock()
 	g.pending--
-	for t, open = g.next(); t != nil; {
-		running = true
+	next, open := g.next()
+	for next != nil {
+		t = next
 		if err := t.run((*taskContext)(g)); err != nil {
 			g.returned(t, err) // looks into err, which is the task's code
 		}
-		running = false
+		t = nil
 		// No need to look after the invariant before there is a lock: a claim does not make a pending worker fewer.
-		if t = nil; open.claimable() > 0 && !g.ended() {
-			t = open.claim()
+		if next = nil; open.claimable() > 0 && !g.ended() {
+			next = open.claim()
 		}
-		if t == nil {
+		if next == nil {
 			g.mu.Lock()
-			t, open = g.next()
+			next, open = g.next()
 		}
 	}
 }
@@ -123,23 +114,24 @@ func (g *Group) work() {
 // next returns the task that a worker is to run now, and where to claim those behind it, or nil when the worker has to
 // end, which is in the books then. mu is held, and released.
 func (g *Group) next() (runner, *chunk) {
-	if g.queue.longer(0) && g.ended() {
-		g.skipQueueLocked()
+	if g.queue.longer(0) {
+		if g.ended() {
+			g.skipQueueLocked()
+		}
+		if t := g.queue.pop(); t != nil {
+			// The one that starts passes the duty on, or the invariant would end with it.
+			spawn := g.pending == 0 && g.wantWorkerLocked()
+			open := g.queue.head
+			g.mu.Unlock()
+			if spawn {
+				go g.worker()
+			}
+			return t, open
+		}
 	}
-	t := g.queue.pop()
-	if t == nil {
-		g.workers--
-		g.leftLocked()
-		return nil, nil
-	}
-	// The one that starts passes the duty on, or the invariant would end with it.
-	spawn := g.pending == 0 && g.wantWorkerLocked()
-	open := g.queue.head
-	g.mu.Unlock()
-	if spawn {
-		go g.worker()
-	}
-	return t, open
+	g.workers--
+	g.leftLocked()
+	return nil, nil
 }
 
 // returned deals with the error of a task.
@@ -176,9 +168,9 @@ func (g *Group) retire() {
 
 // join waits until nothing is live any more, and releases the context.
 func (g *Group) join() {
-	if l := g.lender(); l != nil {
-		l.lend()
-		defer l.reclaim()
+	if g.cfg.limiter != nil {
+		g.joinWithin()
+		return
 	}
 	g.mu.Lock()
 	g.joinLocked()
@@ -194,16 +186,13 @@ func (g *Group) joinLocked() {
 			g.stopBackgroundLocked() // mu was released: a background task may have started a task
 		default:
 			g.awaited = true
+			g.busy.Add(1)
 		}
 	}
 	g.mu.Unlock()
 	g.busy.Wait() // joined is true after it, and what is read from here on does not change any more
-	if b := g.background; b != nil {
-		g.mu.Lock()
-		if b.cancel != nil {
-			g.stopBackgroundLocked() // its tasks have ended, but it may have been handed out
-		}
-		g.mu.Unlock()
+	if g.background != nil {
+		g.releaseBackground()
 	}
 	if g.watch != nil {
 		g.watch.ended(g.outcome.result()) // before announce, which would look like a cancellation
@@ -211,12 +200,22 @@ func (g *Group) joinLocked() {
 	g.announce()
 }
 
-// leaveUnless, which is deferred, ends a group whose body, or loop body, has not returned. It waits for the tasks, but
-// not for ever: a panic that is on its way must not be held back by a task that does not end.
+// leaveUnless, which is deferred, ends a group whose body, or loop body, has not returned.
 func (g *Group) leaveUnless(returned *bool) {
 	if *returned {
 		return
 	}
+	if p := g.leave(); p != nil {
+		if value := recover(); value != nil {
+			panic(value) // the body's own panic goes before that of a task, and that before a Goexit
+		}
+		panic(p.Rethrown())
+	}
+}
+
+// leave ends the group and returns the panic of a task. It waits for the tasks, but not for ever: a panic that is on its
+// way must not be held back by a task that does not end.
+func (g *Group) leave() *PanicError {
 	g.Cancel(ErrStopped)
 	joined := make(chan struct{})
 	go func() {
@@ -228,12 +227,10 @@ func (g *Group) leaveUnless(returned *bool) {
 	select {
 	case <-joined:
 	case <-timer.C:
-		return
+		return nil
 	}
-	if o := g.outcome; o != nil && o.panicked != nil {
-		if value := recover(); value != nil {
-			panic(value) // the body's own panic goes before that of a task, and that before a Goexit
-		}
-		panic(o.panicked.Rethrown())
+	if g.outcome == nil {
+		return nil
 	}
+	return g.outcome.panicked
 }

@@ -46,8 +46,7 @@ type Group struct {
 	awaited bool  // somebody waits in join, and will until joined
 	joined  bool  // somebody waits, or is about to return, and nothing is live any more: outcome does not change
 
-	// busy is 1 while workers or background tasks are live, and soon after; it is what is waited for. It is raised under
-	// mu while joined is false, and when it falls while awaited, joined is true: nobody raises it under those who wait.
+	// busy is what is waited for: 1 from when awaited becomes true until joined has, else 0. It is raised under mu.
 	busy sync.WaitGroup
 
 	done  chan struct{} // made by Done, closed when joined
@@ -81,7 +80,7 @@ func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, op
 	if body == nil {
 		panic("taskgroup: Run called with a nil function")
 	}
-	g := New(ctx, opts...)
+	g := newGroup(ctx, newConfig(opts))
 	returned := false
 	defer g.leaveUnless(&returned)
 	ctx = g.Context()

@@ -88,6 +88,17 @@ func (r *registry) registered() (now, ever int) {
 	return len(r.funcs), r.total
 }
 
+// intruder is a context that does something else before it registers anybody.
+type intruder struct {
+	*registry
+	first func()
+}
+
+func (i *intruder) AfterFunc(f func()) (stop func() bool) {
+	i.first()
+	return i.registry.AfterFunc(f)
+}
+
 // parents are the kinds of context that a group can have above it. Each is made below base and returned with what ends it,
 // nil if nothing does.
 var parents = map[string]func(base context.Context) (parent context.Context, end func()){

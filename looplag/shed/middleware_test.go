@@ -53,6 +53,23 @@ func TestRefusedRequestIsToldWhenToComeBack(t *testing.T) {
 	})
 }
 
+func TestStreamOfHTTP2LeavesItsConnectionOpen(t *testing.T) {
+	bubble(t, shed.Policy{}, func(t *testing.T, s *shed.Shedder, late *source) {
+		overloaded(s, late)
+		h := s.Middleware(http.NotFoundHandler())
+		for major, want := range map[int]string{1: "close", 2: ""} {
+			w := httptest.NewRecorder()
+			for w.Code != http.StatusServiceUnavailable {
+				w = httptest.NewRecorder()
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", new(body))
+				r.ProtoMajor = major
+				h.ServeHTTP(w, r)
+			}
+			require.Equal(t, want, w.Header().Get("Connection"))
+		}
+	})
+}
+
 func TestRetryAfterIsFromOneToThreeSecondsByDefault(t *testing.T) {
 	bubble(t, shed.Policy{}, func(t *testing.T, s *shed.Shedder, late *source) {
 		overloaded(s, late)

@@ -108,12 +108,15 @@ func offer(t *testing.T, load float64, policy shed.Policy) (r run) {
 }
 
 func TestGoodputStaysNearThePeakUnderOverload(t *testing.T) {
-	for _, load := range []float64{1.1, 1.5, 2, 3} {
+	// Which requests are refused is drawn anew each time: p99 may be seven standard deviations above its median.
+	for load, p99 := range map[float64]time.Duration{
+		1.1: 125 * time.Millisecond, 1.5: 80 * time.Millisecond, 2: 80 * time.Millisecond, 3: 80 * time.Millisecond,
+	} {
 		r := offer(t, load, shed.Policy{})
 		// Whatever the law, refusals cost their part.
 		possible := 1 - max(load-1, 0)*float64(refusal)/float64(mean)
 		require.Greater(t, r.goodput, possible-0.05, "at %v", load)
-		require.Less(t, r.p99, 100*time.Millisecond, "at %v", load)
+		require.Less(t, r.p99, p99, "at %v", load)
 	}
 }
 

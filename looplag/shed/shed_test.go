@@ -207,6 +207,62 @@ func TestStallThatIsOverIsNotHeldAgainstRequests(t *testing.T) {
 	})
 }
 
+func TestQueueHasToStandForFourTargets(t *testing.T) {
+	bubble(t, shed.Policy{}, func(t *testing.T, s *shed.Shedder, late *source) {
+		ask(s, time.Second, shed.Normal)
+		time.Sleep(time.Millisecond / 2) // never at the same moment as a look
+		late.set(3 * target)
+		for s.Stats().Wait == 0 {
+			ask(s, time.Millisecond, shed.Normal)
+		}
+		seen := time.Now()
+		for s.Stats().Share == 0 {
+			ask(s, time.Millisecond, shed.Normal)
+		}
+		require.Equal(t, 4*target, time.Since(seen))
+	})
+}
+
+func TestWaitsOfAnyLengthAreForgottenAsSoonAsThoseOfFiveTargets(t *testing.T) {
+	bubble(t, shed.Policy{}, func(t *testing.T, s *shed.Shedder, late *source) {
+		ask(s, time.Second, shed.Normal)
+		late.set(time.Hour)
+		ask(s, 7*target, shed.Normal)
+		require.InDelta(t, 0.9, s.Stats().Share, 1e-9)
+		late.set(0)
+		ask(s, 8*target, shed.Normal)
+		require.Less(t, s.Stats().Share, 0.2)
+	})
+}
+
+// stalling is a source after the first look of which, since stall was set, that time has passed.
+type stalling struct {
+	source
+	stall atomic.Int64
+}
+
+func (s *stalling) Overdue() time.Duration {
+	time.Sleep(time.Duration(s.stall.Swap(0)))
+	return s.source.Overdue()
+}
+
+func TestStallIsNotTakenForATimeInWhichRequestsWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := new(stalling)
+		s := shed.New(late, shed.Policy{MinVolume: 1})
+		ask(s, time.Second, shed.Normal)
+		late.set(2*target + 1)
+		for s.Stats().Share == 0 {
+			ask(s, time.Millisecond, shed.Normal)
+		}
+		before := s.Stats().Share
+		late.stall.Store(int64(10 * time.Second))
+		ask(s, 10*time.Second+10*time.Millisecond, shed.Normal)
+		require.Positive(t, s.Stats().Share)
+		require.Less(t, s.Stats().Share, before+0.2)
+	})
+}
+
 func TestSourceIsAskedOnlyWhileThereAreRequests(t *testing.T) {
 	bubble(t, shed.Policy{}, func(t *testing.T, s *shed.Shedder, late *source) {
 		time.Sleep(time.Minute)
