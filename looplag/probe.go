@@ -15,8 +15,8 @@ import (
 // Config is what a [Probe] is made from. The zero Config suits most programs.
 type Config struct {
 	// Interval is the time between two ticks while something is late, IdleInterval while nothing is. 0 means 10 ms, and
-	// 250 ms or Interval, whichever is longer. Shorter ones see more and cost more: see the package's section on cost.
-	// Interval must be at least 1 ms, IdleInterval at least Interval.
+	// 250 ms, but not more than a Window that is given and not less than Interval. Shorter ones see more and cost more: see
+	// the package's section on cost. Interval must be at least 1 ms, IdleInterval at least Interval.
 	Interval, IdleInterval time.Duration
 	// Window is how far back a [Snapshot] looks. 0 means 2.5 s or IdleInterval, whichever is longer. It must be at
 	// least IdleInterval.
@@ -54,7 +54,8 @@ type Probe struct {
 // if a field of cfg is out of its bounds.
 func New(cfg Config) *Probe {
 	cfg.Interval = cmp.Or(cfg.Interval, 10*time.Millisecond)
-	cfg.IdleInterval = cmp.Or(cfg.IdleInterval, max(250*time.Millisecond, cfg.Interval))
+	const idle = 250 * time.Millisecond
+	cfg.IdleInterval = cmp.Or(cfg.IdleInterval, max(min(idle, cmp.Or(cfg.Window, idle)), cfg.Interval))
 	cfg.Window = cmp.Or(cfg.Window, max(2500*time.Millisecond, cfg.IdleInterval))
 	atLeast("Interval", cfg.Interval, time.Millisecond)
 	atLeast("IdleInterval", cfg.IdleInterval, cfg.Interval)

@@ -567,13 +567,16 @@ func TestNewPanicsOutOfBounds(t *testing.T) {
 		"looplag: Config.Interval is -1s, must be at least 1ms":         {Interval: -time.Second},
 		"looplag: Config.Interval is 999µs, must be at least 1ms":       {Interval: 999 * time.Microsecond},
 		"looplag: Config.IdleInterval is 9ms, must be at least 10ms":    {IdleInterval: 9 * ms},
-		"looplag: Config.Window is 249ms, must be at least 250ms":       {Window: 249 * ms},
+		"looplag: Config.Window is 9ms, must be at least 10ms":          {Window: 9 * ms},
+		"looplag: Config.Window is -1s, must be at least 10ms":          {Window: -time.Second},
+		"looplag: Config.Window is 249ms, must be at least 250ms":       {IdleInterval: 250 * ms, Window: 249 * ms},
 		"looplag: Config.Window is 1s, must be at least 1m0s":           {Interval: time.Minute, Window: time.Second},
 		"looplag: Config.IdleInterval is 200ms, must be at least 300ms": {Interval: 300 * ms, IdleInterval: 200 * ms},
 	} {
 		require.PanicsWithValue(t, want, func() { looplag.New(cfg) })
 	}
 	require.NotPanics(t, func() { looplag.New(looplag.Config{Interval: time.Hour}) })
+	require.NotPanics(t, func() { looplag.New(looplag.Config{Window: 10 * ms}) })
 }
 
 func TestAProbeThatNewHasNotMadePanics(t *testing.T) {
