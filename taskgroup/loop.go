@@ -21,7 +21,7 @@ import (
 // loop's: one that blocks is waited for. A panic in it is dealt with as one in f, but goes on in the caller if in was being
 // ended early. The options are those of [Run], except for [Limit]: it is a parameter here, and the option panics.
 func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) error, opts ...Option) error {
-	cfg := loopConfig("ForEach", limit, in == nil || f == nil, opts)
+	cfg := loopConfig("ForEach", limit, in == nil, f == nil, opts)
 	next, stop := iter.Pull(kept(in))
 	defer stop()
 	g := newGroup(ctx, cfg)
@@ -35,7 +35,7 @@ func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx c
 // is 1 or more, or [Unlimited]. It stops and fails as [ForEach] does. With an error the results are nil; under
 // [KeepGoing] they are there, with the zero value for each item that failed.
 func Map[E, R any](ctx context.Context, limit int, in []E, f func(ctx context.Context, e E) (R, error), opts ...Option) ([]R, error) {
-	cfg := loopConfig("Map", limit, f == nil, opts)
+	cfg := loopConfig("Map", limit, false, f == nil, opts)
 	discard := discardOf[R](cfg)
 	g := newGroup(ctx, cfg)
 	results := make([]R, len(in))
@@ -104,8 +104,11 @@ type loop[E any] struct {
 }
 
 // loopConfig is the configuration of the group of a loop, whose limit is its own.
-func loopConfig(name string, limit int, isNil bool, opts []Option) *config {
-	if isNil {
+func loopConfig(name string, limit int, nilSequence, nilFunction bool, opts []Option) *config {
+	if nilSequence {
+		panic("taskgroup: " + name + " called with a nil sequence")
+	}
+	if nilFunction {
 		panic("taskgroup: " + name + " called with a nil function")
 	}
 	if limit < 1 && limit != Unlimited {

@@ -379,10 +379,19 @@ func TestLoopRefusesWhatMakesNoSense(t *testing.T) {
 	for name, loop := range map[string]func(){
 		"ForEach": func() { _ = taskgroup.ForEach(t.Context(), 1, slices.Values([]int{1}), nil) },
 		"Map":     func() { _, _ = taskgroup.Map[int, int](t.Context(), 1, []int{1}, nil) },
-		"Stream":  func() { taskgroup.Stream(t.Context(), 1, nil, f) },
+		"Stream":  func() { taskgroup.Stream[int, int](t.Context(), 1, slices.Values([]int{1}), nil) },
 		"Ordered": func() { taskgroup.Ordered[int, int](t.Context(), 1, slices.Values([]int{1}), nil) },
 	} {
 		require.PanicsWithValue(t, "taskgroup: "+name+" called with a nil function", loop)
+	}
+	for name, loop := range map[string]func(){
+		"ForEach": func() {
+			_ = taskgroup.ForEach(t.Context(), 1, nil, func(context.Context, int) error { return nil })
+		},
+		"Stream":  func() { taskgroup.Stream(t.Context(), 1, nil, f) },
+		"Ordered": func() { taskgroup.Ordered(t.Context(), 1, nil, f) },
+	} {
+		require.PanicsWithValue(t, "taskgroup: "+name+" called with a nil sequence", loop)
 	}
 	require.PanicsWithValue(t, "taskgroup: Stream has its limit as a parameter, not as an option",
 		func() { taskgroup.Stream(t.Context(), 1, slices.Values([]int{1}), f, taskgroup.Limit(2)) })

@@ -29,7 +29,7 @@ func Ordered[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ct
 }
 
 func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E], f func(context.Context, E) (R, error), opts []Option, ordered bool) iter.Seq2[R, error] {
-	cfg := loopConfig(name, limit, in == nil || f == nil, opts)
+	cfg := loopConfig(name, limit, in == nil, f == nil, opts)
 	discard := discardOf[R](cfg)
 	return func(yield func(R, error) bool) {
 		g := newGroup(ctx, cfg) // before Pull: what this panics with would leave the sequence behind
