@@ -75,6 +75,11 @@ func TestVerdict(t *testing.T) {
 	}
 	r.server.Cause = "none"
 	require.Equal(t, "missed: the cause", r.verdict())
+	r.storm.queues, r.storm.causes = false, blocked
+	require.Equal(t, "missed: the cause", r.verdict())
+	r.client.Late.P50 = 0.9
+	require.Equal(t, "met", r.verdict())
+	r.storm.queues = true
 	r.client.Generator = 0.2
 	require.Equal(t, "no measurement: the client was late itself", r.verdict())
 }

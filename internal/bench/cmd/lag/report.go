@@ -62,6 +62,9 @@ func write(w io.Writer, rows []row) error {
 	return err
 }
 
+// hardlyLate is, in milliseconds, what a request may wait for nobody to be late.
+const hardlyLate = 1
+
 // verdict says whether the Snapshot tells the storm.
 func (r row) verdict() string {
 	s := r.server.Snapshot
@@ -70,7 +73,8 @@ func (r row) verdict() string {
 	switch {
 	case r.storm.queues && r.client.Generator > 0.1:
 		return "no measurement: the client was late itself"
-	case !slices.ContainsFunc(r.storm.causes, func(c looplag.Cause) bool { return c.String() == r.server.Cause }):
+	case !slices.ContainsFunc(r.storm.causes, func(c looplag.Cause) bool { return c.String() == r.server.Cause }),
+		r.server.Cause == looplag.CauseNone.String() && r.client.Late.P50 >= hardlyLate:
 		missed = "missed: the cause"
 	case r.storm.queues && (ratio < 0.7 || ratio > 1.3):
 		missed = "missed: Net"
