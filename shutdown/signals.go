@@ -42,11 +42,11 @@ func (s *signalCount) next() int {
 
 // hurry ends the drain delay and the time of the hooks that run, and leaves little to those that follow.
 func (a *App) hurry(sig os.Signal) {
-	close(a.hurried)
 	var waiting []string
-	for _, h := range a.unfinished() {
+	for _, h := range a.unfinished() { // before they are hurried, or those that obey at once would not be named
 		waiting = append(waiting, h.step.Component+"."+h.step.Hook)
 	}
+	close(a.hurried)
 	a.log.Warn("shutdown: hurrying", slog.String("signal", sig.String()), slog.Any("waiting", waiting))
 }
 
