@@ -108,15 +108,20 @@ func offer(t *testing.T, load float64, policy shed.Policy) (r run) {
 }
 
 func TestGoodputStaysNearThePeakUnderOverload(t *testing.T) {
-	// Which requests are refused is drawn anew each time: p99 may be seven standard deviations above its median.
-	for load, p99 := range map[float64]time.Duration{
-		1.1: 125 * time.Millisecond, 1.5: 80 * time.Millisecond, 2: 80 * time.Millisecond, 3: 80 * time.Millisecond,
+	for load, bound := range map[float64]time.Duration{
+		1.1: 100 * time.Millisecond, 1.5: 80 * time.Millisecond, 2: 80 * time.Millisecond, 3: 80 * time.Millisecond,
 	} {
-		r := offer(t, load, shed.Policy{})
-		// Whatever the law, refusals cost their part.
-		possible := 1 - max(load-1, 0)*float64(refusal)/float64(mean)
-		require.Greater(t, r.goodput, possible-0.05, "at %v", load)
-		require.Less(t, r.p99, p99, "at %v", load)
+		// Which requests are refused is drawn anew each time, so one p99 may be far from the others.
+		var p99 []time.Duration
+		for range 3 {
+			r := offer(t, load, shed.Policy{})
+			// Whatever the law, refusals cost their part.
+			possible := 1 - max(load-1, 0)*float64(refusal)/float64(mean)
+			require.Greater(t, r.goodput, possible-0.05, "at %v", load)
+			p99 = append(p99, r.p99)
+		}
+		slices.Sort(p99)
+		require.Less(t, p99[1], bound, "at %v", load)
 	}
 }
 
