@@ -3,9 +3,10 @@ package executor
 import (
 	"context"
 	"reflect"
-	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/grove-go/grove/internal/place"
 )
 
 // The phases of a call. Each arrow is one compare-and-swap, and who makes it does what follows from it.
@@ -170,7 +171,7 @@ func label(name string, fn any) string {
 	if name != "" {
 		return name
 	}
-	return runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name()
+	return place.Of(reflect.ValueOf(fn).Pointer()).Function
 }
 
 // begin reports whether fn is to be called now. A call whose ctx has ended does not begin.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"sync"
+
+	"github.com/grove-go/grove/internal/place"
 )
 
 // A Future is the result of a task that was started by [Async].
@@ -136,7 +138,7 @@ func (f *Future[T]) runClaimed(ctx context.Context) error {
 	return err
 }
 
-func (f *Future[T]) origin() origin { return origin{entry: entryOf(f.f)} }
+func (f *Future[T]) origin() origin { return origin{entry: place.Entry(f.f)} }
 
 // interrupted settles a future whose task will not return: err is why, or nil if it was not started.
 func (f *Future[T]) interrupted(err error) bool {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+
+	"github.com/grove-go/grove/internal/place"
 )
 
 const noLimit = math.MaxInt32
@@ -55,9 +57,10 @@ type Group struct {
 
 // New returns a group whose tasks end with ctx. The caller owns it and must call [Group.Wait] or [Group.Stop];
 // `defer g.Stop()` right after New makes sure on every path.
-func New(ctx context.Context, opts ...Option) *Group { return newGroup(ctx, newConfig(opts)) }
+func New(ctx context.Context, opts ...Option) *Group { return newGroup(ctx, newConfig(opts), 0) }
 
-func newGroup(ctx context.Context, cfg *config) *Group {
+// newGroup makes a group. body is the entry of the function that the group is the scope of, 0 if it has none.
+func newGroup(ctx context.Context, cfg *config, body uintptr) *Group {
 	if ctx == nil {
 		panic("taskgroup: the context is nil")
 	}
@@ -68,7 +71,7 @@ func newGroup(ctx context.Context, cfg *config) *Group {
 	} else {
 		g.worker = g.work
 	}
-	g.beWatched()
+	g.beWatched(body)
 	return g
 }
 
@@ -80,15 +83,15 @@ func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, op
 	if body == nil {
 		panic("taskgroup: Run called with a nil function")
 	}
-	g := newGroup(ctx, newConfig(opts))
+	g := newGroup(ctx, newConfig(opts), place.Entry(body))
 	returned := false
 	defer g.leaveUnless(&returned)
 	ctx = g.Context()
 	err := body(ctx, g)
-	joined := err != nil && !g.report(ctx, origin{entry: entryOf(body), body: true}, err) // looks into err, which is the body's code
+	joined := err != nil && !g.report(ctx, origin{entry: place.Entry(body), body: true}, err) // looks into err, which is the body's code
 	returned = true
 	if joined {
-		return g.lateFailure(origin{entry: entryOf(body), body: true}, err)
+		return g.lateFailure(origin{entry: place.Entry(body), body: true}, err)
 	}
 	return g.Wait()
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/grove-go/grove/internal/fault"
+	"github.com/grove-go/grove/internal/place"
 )
 
 // ForEach calls f for each item of in, at most limit at a time, and returns when all calls have ended: nil or an
@@ -24,8 +25,8 @@ func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx c
 	cfg := loopConfig("ForEach", limit, in == nil, f == nil, opts)
 	next, stop := iter.Pull(kept(in))
 	defer stop()
-	g := newGroup(ctx, cfg)
-	l := &loop[E]{g: g, limit: slots(limit), next: next, stop: stop, entry: entryOf(f)}
+	g := newGroup(ctx, cfg, 0)
+	l := &loop[E]{g: g, limit: slots(limit), next: next, stop: stop, entry: place.Entry(f)}
 	l.do = func(ctx context.Context, _ int, e E) error { return f(ctx, e) }
 	l.handOn()
 	return g.Wait()
@@ -37,13 +38,13 @@ func ForEach[E any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx c
 func Map[E, R any](ctx context.Context, limit int, in []E, f func(ctx context.Context, e E) (R, error), opts ...Option) ([]R, error) {
 	cfg := loopConfig("Map", limit, false, f == nil, opts)
 	discard := discardOf[R](cfg)
-	g := newGroup(ctx, cfg)
+	g := newGroup(ctx, cfg, 0)
 	results := make([]R, len(in))
 	var succeeded []bool // only Discard has to know
 	if discard != nil {
 		succeeded = make([]bool, len(in))
 	}
-	l := &loop[E]{g: g, limit: slots(limit), items: in, entry: entryOf(f)}
+	l := &loop[E]{g: g, limit: slots(limit), items: in, entry: place.Entry(f)}
 	l.do = func(ctx context.Context, i int, e E) error {
 		r, err := f(ctx, e)
 		if err != nil {

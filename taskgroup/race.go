@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/grove-go/grove/internal/place"
 )
 
 var errNoFunctions = errors.New("taskgroup: First needs at least one function")
@@ -42,7 +44,7 @@ func Quorum[T any](ctx context.Context, n int, fs []func(ctx context.Context) (T
 	cfg := *newConfig(opts)
 	cfg.keepGoing = true
 	discard := discardOf[T](&cfg)
-	g := newGroup(ctx, &cfg)
+	g := newGroup(ctx, &cfg, 0)
 	r := &race[T]{g: g, need: n, mayFail: len(fs) - n, discard: discard}
 	contenders := make([]contender[T], len(fs))
 	for i, f := range fs {
@@ -119,7 +121,7 @@ func (c *contender[T]) won(value T) {
 	}
 }
 
-func (c *contender[T]) origin() origin { return origin{entry: entryOf(c.f)} }
+func (c *contender[T]) origin() origin { return origin{entry: place.Entry(c.f)} }
 
 // interrupted implements interruptible.
 func (c *contender[T]) interrupted(err error) bool {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/grove-go/grove/internal/fault"
+	"github.com/grove-go/grove/internal/place"
 )
 
 // Stream calls f for each item of in, at most limit at a time, and yields the results in the order in which the calls
@@ -32,10 +33,10 @@ func stream[E, R any](ctx context.Context, name string, limit int, in iter.Seq[E
 	cfg := loopConfig(name, limit, in == nil, f == nil, opts)
 	discard := discardOf[R](cfg)
 	return func(yield func(R, error) bool) {
-		g := newGroup(ctx, cfg) // before Pull: what this panics with would leave the sequence behind
+		g := newGroup(ctx, cfg, 0) // before Pull: what this panics with would leave the sequence behind
 		next, stop := iter.Pull(kept(in))
 		s := &streaming[E, R]{f: f, results: mailbox[R]{ordered: ordered}}
-		s.loop = loop[E]{g: g, limit: slots(limit), next: next, stop: stop, do: s.handle, entry: entryOf(f)}
+		s.loop = loop[E]{g: g, limit: slots(limit), next: next, stop: stop, do: s.handle, entry: place.Entry(f)}
 		defer s.stopSequence()
 		s.changed = sync.NewCond(&s.mu)
 		s.got = func() int { return s.results.got }

@@ -2,13 +2,10 @@ package taskgroup
 
 import (
 	"context"
-	"maps"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
-	"unsafe"
+
+	"github.com/grove-go/grove/internal/place"
 )
 
 // Task describes a task to [Group.Start].
@@ -51,7 +48,7 @@ type claimable interface {
 type function func(context.Context) error
 
 func (f function) run(ctx context.Context) error { return f(ctx) }
-func (f function) origin() origin                { return origin{entry: entryOf(f)} }
+func (f function) origin() origin                { return origin{entry: place.Entry(f)} }
 
 // described is a task with a name or a weight.
 type described struct {
@@ -67,12 +64,12 @@ func (d *described) run(ctx context.Context) error {
 }
 
 func (d *described) origin() origin {
-	return origin{entry: entryOf(d.Func), name: d.Name, start: d.start}
+	return origin{entry: place.Entry(d.Func), name: d.Name, start: d.start}
 }
 
 // origin is what is known of a task when something has to be said about it.
 type origin struct {
-	entry uintptr   // of its function, see entryOf
+	entry uintptr   // of its function, see place.Entry
 	name  string    // empty without one
 	start time.Time // zero if the clock was not read
 	body  bool      // it is the body of Run, and no task
@@ -94,65 +91,8 @@ func (o origin) title() string {
 }
 
 func (o origin) function() (name, file string, line int) {
-	return describe(o.entry)
-}
-
-// entryOf is the program counter at which a function begins. F is a function type, and what it holds a pointer to a
-// closure, of which that is the first word. Package reflect would tell the same, but by way of an interface: then the
-// closure that is given to [Run] could not stay on the stack.
-func entryOf[F any](f F) uintptr { return **(**uintptr)(unsafe.Pointer(&f)) }
-
-// place is what there is to say about a program counter.
-type place struct {
-	function, file string
-	line           int
-}
-
-// places are those that were asked for, since finding one costs as much as a task of a group that is watched. There are
-// no more of them than places in the program. The map is replaced, under placesMu, and never changed.
-var (
-	places   atomic.Pointer[map[uintptr]place]
-	placesMu sync.Mutex
-)
-
-// describe names the function and the line of a program counter. Its frame is small, see Group.work.
-func describe(pc uintptr) (name, file string, line int) {
-	if known := places.Load(); known != nil {
-		if p, ok := (*known)[pc]; ok {
-			return p.function, p.file, p.line
-		}
-	}
-	p := find(pc)
-	return p.function, p.file, p.line
-}
-
-// find finds a place that is not among places, and adds it.
-//
-//go:noinline
-func find(pc uintptr) place {
-	p := lookUp(pc)
-	placesMu.Lock()
-	defer placesMu.Unlock()
-	more := make(map[uintptr]place)
-	if known := places.Load(); known != nil {
-		maps.Copy(more, *known)
-	}
-	more[pc] = p
-	places.Store(&more)
-	return p
-}
-
-func lookUp(pc uintptr) (p place) {
-	fn := runtime.FuncForPC(pc)
-	if fn == nil {
-		return p
-	}
-	if method, ok := strings.CutSuffix(fn.Name(), "-fm"); ok {
-		return place{function: method} // a method value, whose code the compiler has made
-	}
-	p.function = fn.Name()
-	p.file, p.line = fn.FileLine(pc)
-	return p
+	p := place.Of(o.entry)
+	return p.Function, p.File, p.Line
 }
 
 // title is the shortest text that tells a task from others: its name, or its function with the package it is in.

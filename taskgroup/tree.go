@@ -67,6 +67,7 @@ func chooseLocked(groups *list[watch], limit int, chosen []branch) []branch {
 func grow(branches []branch, kinds int) (tree GroupInfo, rest []branch) {
 	b := branches[0]
 	below, rest := branches[1:1+b.below], branches[1+b.below:]
+	b.w.look()
 	tree = b.w.info()
 	tree.Tasks = b.w.kinds(kinds)
 	for len(below) > 0 {

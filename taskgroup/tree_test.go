@@ -92,6 +92,53 @@ func TestHooksCancelAGroupByItsID(t *testing.T) {
 	require.NoError(t, outer.Stop())
 }
 
+func TestEndOfTheParentIsNoticedAtOnceByAGroupThatHasStartedATask(t *testing.T) {
+	for name, task := range map[string]taskgroup.Task{
+		"task":            {Func: after(3*ms, nil)},
+		"background task": {Func: after(3*ms, nil), Background: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+				h := new(taskgroup.Hooks)
+				start := time.Now()
+				ctx, cancel := context.WithTimeoutCause(taskgroup.WithHooks(ctx, h), ms, errA)
+				defer cancel()
+				g := taskgroup.New(ctx)
+				g.Start(task)
+				time.Sleep(2 * ms)
+				trees, _ := h.Groups(1, 1)
+				require.Equal(t, start.Add(ms), trees[0].Canceled)
+				require.Equal(t, errA, trees[0].Cause)
+				_ = g.Wait()
+			})
+		})
+	}
+}
+
+func TestEndOfTheParentIsNoticedInAGroupWithoutTasksWhenSomebodyLooks(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		var ended taskgroup.GroupInfo
+		h := &taskgroup.Hooks{GroupEnded: func(_ context.Context, g taskgroup.GroupInfo, _ error) { ended = g }}
+		start := time.Now()
+		ctx, cancel := context.WithTimeoutCause(taskgroup.WithHooks(ctx, h), ms, errA)
+		defer cancel()
+		err := taskgroup.Run(ctx, func(context.Context, *taskgroup.Group) error {
+			trees, _ := h.Groups(1, 1)
+			require.Zero(t, trees[0].Canceled)
+			time.Sleep(2 * ms)
+			for range 2 {
+				trees, _ = h.Groups(1, 1)
+				require.Equal(t, start.Add(2*ms), trees[0].Canceled)
+				require.Equal(t, errA, trees[0].Cause)
+				time.Sleep(ms)
+			}
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, start.Add(2*ms), ended.Canceled)
+	})
+}
+
 func TestGroupEndedKnowsWhenTheGroupWasCanceledAndWhatFailed(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
 		var infos []taskgroup.GroupInfo

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/grove-go/grove/internal/place"
 	"github.com/grove-go/grove/internal/stacks"
 )
 
@@ -42,7 +43,9 @@ type Hooks struct {
 type GroupInfo struct {
 	// ID tells the group from all others under the same Hooks, and is what [Hooks.Cancel] wants.
 	ID uint64
-	// Name is the group's name. Func, File and Line tell where it was made.
+	// Name is the group's name. Func, File and Line tell where it was made: which function has called this package, and
+	// where. For a group of Run that is where its body is, which costs nothing to find: in the function around a literal, or
+	// the body itself if it has a name.
 	Name       string
 	Func, File string
 	Line       int
@@ -50,7 +53,8 @@ type GroupInfo struct {
 	// Deadline is that of the group's context; zero without one.
 	Deadline time.Time
 	// Cause is why the group's context was cancelled, and Canceled when; nil and zero while it was not. The end of the
-	// parent is noticed with a delay. Failure is what failed first; nil while nothing has.
+	// parent is noticed with a delay: in a group that has started no task, and whose Hooks have no GroupCanceled, when
+	// [Hooks.Groups] is called or the group ends. Failure is what failed first; nil while nothing has.
 	Cause    error
 	Canceled time.Time
 	Failure  *TaskError
@@ -127,9 +131,13 @@ type watch struct {
 	g       *Group
 	hooks   *Hooks // nil if only Grace wants to know
 	id      uint64
-	site    uintptr
+	site    *place.Place
+	fn      string // that of site which the group was made in
 	started time.Time
-	ignore  func() bool // stops the wait for the end of the parent; nil if that has none
+
+	// attend begins to wait for the end of the parent, and ignore stops it; nil before that, or if the parent has none.
+	attend sync.Once
+	ignore func() bool
 
 	// Guarded by hooks.mu. outer is the nearest live group around this one under the same hooks, nil if there is none.
 	// A group that is over gives those inside it that are not, which nothing forbids, to the one around it.
@@ -150,12 +158,13 @@ type watch struct {
 }
 
 // beWatched has g watched if somebody wants to.
-func (g *Group) beWatched() {
+func (g *Group) beWatched(body uintptr) {
 	hooks, outer := watching(g.parent)
 	if hooks == nil && g.cfg.stragglers == nil {
 		return
 	}
-	w := &watch{g: g, hooks: hooks, outer: outer, site: callSite(), started: time.Now()}
+	w := &watch{g: g, hooks: hooks, outer: outer, started: time.Now()}
+	w.site, w.fn = site(body)
 	w.entry.of = w
 	g.watch = w
 	if hooks != nil {
@@ -171,8 +180,21 @@ func (g *Group) beWatched() {
 		hooks.live++
 		hooks.mu.Unlock()
 	}
-	if g.parent.Done() != nil {
-		w.ignore = context.AfterFunc(g.parent, w.parentEnded)
+	if w.tellsAtOnce() {
+		w.attend.Do(w.attendParent)
+	}
+}
+
+// tellsAtOnce reports whether somebody is told when the group is cancelled.
+func (w *watch) tellsAtOnce() bool {
+	return w.g.cfg.stragglers != nil || w.hooks.GroupCanceled != nil
+}
+
+// attendParent sees to it that the end of the parent is noticed when it comes. If nobody is told at once it is for the sake
+// of how long tasks take to stop, so a group without tasks is spared it.
+func (w *watch) attendParent() {
+	if w.g.parent.Done() != nil {
+		w.ignore = context.AfterFunc(w.g.parent, w.parentEnded)
 	}
 }
 
@@ -188,6 +210,13 @@ func (w *watch) parentEnded() {
 	defer w.g.mu.Unlock()
 	if !w.g.joined {
 		w.canceledLocked()
+	}
+}
+
+// look notices the end of the parent if nobody attends to it.
+func (w *watch) look() {
+	if !w.tellsAtOnce() && w.g.parent.Err() != nil {
+		w.parentEnded()
 	}
 }
 

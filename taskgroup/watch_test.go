@@ -210,11 +210,10 @@ func TestPlaceOfAGroupIsWhereThisPackageWasCalled(t *testing.T) {
 	item := func(context.Context, int) (int, error) { return 0, nil }
 	all := func(int, error) bool { return true }
 	fs := []func(context.Context) (int, error){one}
-	body := func(context.Context, *taskgroup.Group) error { return nil }
 	_, _, line, _ := runtime.Caller(0)
 	calls := []func(){
 		func() { _ = taskgroup.New(ctx).Stop() },
-		func() { _ = taskgroup.Run(ctx, body) },
+		func() { _ = taskgroup.Run(ctx, func(context.Context, *taskgroup.Group) error { return nil }) },
 		func() { _ = taskgroup.ForEach(ctx, 1, in, each) },
 		func() { _, _ = taskgroup.Map(ctx, 1, []int{1}, item) },
 		func() { taskgroup.Stream(ctx, 1, in, item)(all) },
@@ -222,6 +221,7 @@ func TestPlaceOfAGroupIsWhereThisPackageWasCalled(t *testing.T) {
 		func() { _, _ = taskgroup.First(ctx, fs) },
 		func() { _, _ = taskgroup.Quorum(ctx, 1, fs) },
 		func() { func() { _ = taskgroup.New(ctx).Stop() }() },
+		func() { _ = taskgroup.Run(ctx, idler{}.work) },
 	}
 	for i, call := range calls {
 		call()
@@ -232,7 +232,16 @@ func TestPlaceOfAGroupIsWhereThisPackageWasCalled(t *testing.T) {
 	_ = begin(ctx)
 	require.Equal(t, "github.com/grove-go/grove/taskgroup_test.begin", at.Func)
 	require.Contains(t, at.File, "watch_test.go")
+	_ = taskgroup.Run(ctx, nothing)
+	require.Equal(t, "github.com/grove-go/grove/taskgroup_test.nothing", at.Func)
+	require.Contains(t, at.File, "watch_test.go")
 }
+
+func nothing(context.Context, *taskgroup.Group) error { return nil }
+
+type idler struct{}
+
+func (idler) work(context.Context, *taskgroup.Group) error { return nil }
 
 func TestHookIsToldOnceOfACancellationWhateverItsOrigin(t *testing.T) {
 	for name, cancel := range map[string]func(g *taskgroup.Group, parent func()){

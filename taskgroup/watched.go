@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/grove-go/grove/internal/place"
 	"github.com/grove-go/grove/internal/stacks"
 )
 
@@ -75,6 +76,7 @@ func (t *watched) begin() {
 		t.goroutine = stacks.ID()
 	}
 	t.entry.of = t
+	t.w.attend.Do(t.w.attendParent)
 	g.mu.Lock()
 	t.w.tasks.push(&t.entry)
 	g.mu.Unlock()
@@ -128,9 +130,8 @@ func (t *watched) ended(err error, echo bool) {
 // info is the group without its tasks and inner groups.
 func (w *watch) info() GroupInfo {
 	g := w.g
-	i := GroupInfo{ID: w.id, Name: g.cfg.name, Started: w.started}
+	i := GroupInfo{ID: w.id, Name: g.cfg.name, Func: w.fn, File: w.site.File, Line: w.site.Line, Started: w.started}
 	i.Deadline, _ = g.parent.Deadline()
-	i.Func, i.File, i.Line = describe(w.site)
 	g.mu.Lock()
 	i.Queued, i.Running, i.Canceled = int(g.queue.len()), w.tasks.len, w.canceled
 	if o := g.outcome; o != nil && len(o.failures) > 0 {
@@ -145,15 +146,27 @@ func (w *watch) info() GroupInfo {
 
 const packagePath = "github.com/grove-go/grove/taskgroup."
 
-// callSite is where the caller called into this package. It costs some 60 ns for each frame that it looks at: below
-// newGroup there are at most two of this package, those of Run and New, or of First and Quorum.
-func callSite() uintptr {
-	var pcs [3]uintptr
-	n := runtime.Callers(4, pcs[:]) // without Callers itself, callSite, beWatched and newGroup
-	for _, pc := range pcs[:n] {
-		if name, _, _ := describe(pc - 1); name != "" && !strings.HasPrefix(name, packagePath) {
-			return pc - 1 // the call, not what follows it
+// site is where a group is made, and in which function. body is that of Run, 0 for other groups.
+func site(body uintptr) (at *place.Place, fn string) {
+	if body != 0 {
+		if p := place.Of(body); p.File != "" {
+			return p, p.Around
 		}
 	}
-	return 0
+	p := callSite()
+	return p, p.Function
+}
+
+// callSite is where the caller called into this package. It costs some 60 ns for each frame that it looks at, and a multiple
+// of that where the caches are full of other things: below newGroup there are at most two of this package, those of First
+// and Quorum.
+func callSite() *place.Place {
+	var pcs [3]uintptr
+	n := runtime.Callers(5, pcs[:]) // without Callers itself, callSite, site, beWatched and newGroup
+	for _, pc := range pcs[:n] {
+		if p := place.Of(pc - 1); p.Function != "" && !strings.HasPrefix(p.Function, packagePath) { // the call, not what follows it
+			return p
+		}
+	}
+	return new(place.Place)
 }
