@@ -32,8 +32,10 @@ func (o *Observer) groupStarted(ctx context.Context, g taskgroup.GroupInfo) cont
 	name := title(g.Name, g.Func)
 	own := &group{name: name, work: o.series.of(name)}
 	own.work.groups.Add(1)
-	if recording(ctx) != nil {
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		ctx, own.span = o.tracer.Start(ctx, name, trace.WithTimestamp(g.Started), trace.WithAttributes(code(g.Func, g.File, g.Line)...))
+	} else {
+		ctx = trace.ContextWithSpan(ctx, span) // the same again, but nearer to those inside who look for it
 	}
 	own.measured = measured(own.span)
 	return context.WithValue(ctx, groupKey{}, own)
@@ -43,11 +45,12 @@ func (o *Observer) groupEnded(ctx context.Context, g taskgroup.GroupInfo, err er
 	own := groupOf(ctx)
 	own.work.groups.Add(-1)
 	now := time.Now()
-	stopping := own.ended(o).Sub(g.Canceled)
-	if g.Canceled.IsZero() || stopping < 0 {
-		stopping = 0
-	} else {
-		own.work.delay.add(own.measured, stopping)
+	var stopping time.Duration
+	if !g.Canceled.IsZero() {
+		if since := own.ended(o).Sub(g.Canceled); since >= 0 {
+			stopping = since
+			own.work.delay.add(own.measured, stopping)
+		}
 	}
 	o.past.add(own.name, g, err, now, stopping)
 	if own.span == nil {

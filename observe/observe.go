@@ -94,13 +94,8 @@ func New(cfg Config) (*Observer, error) {
 // returns ctx; if another Observer observes them, o does so in its place. A server does it once, for all requests:
 // http.Server.BaseContext.
 func (o *Observer) Context(ctx context.Context) context.Context {
-	if observed, _ := ctx.Value(observerKey{}).(*Observer); observed == o {
-		return ctx
-	}
-	return taskgroup.WithHooks(context.WithValue(ctx, observerKey{}, o), &o.hooks)
+	return taskgroup.WithHooks(ctx, &o.hooks)
 }
-
-type observerKey struct{}
 
 // Executor observes p from now on, unless it does so already. A pool of a name that was given before gets a number added
 // to it. o keeps p: it is for pools that live as long as the service.
