@@ -39,7 +39,7 @@ var steps = []step{
 	{"hooks", hooks},
 	{"table", command("run", "./internal/bench/cmd/table", "-bench", "^observe", "-count", "20", "-benchtime", "5ms", "-cpu", "1,2")},
 	{"page", command("test", "./observe", "-run", "^$", "-bench", "^BenchmarkPage$", "-benchtime", "20x", "-count", "6")},
-	{"search", command("test", "./examples/search", "-run", "^$", "-bench", "^BenchmarkObserved$", "-benchtime", "15s")},
+	{"search", command("test", "./examples/search", "-run", "^$", "-bench", "^BenchmarkObserved$", "-benchtime", "8s", "-count", "6")},
 }
 
 func run(names []string, stdout io.Writer) error {
