@@ -13,7 +13,7 @@ type background struct {
 func (b *background) running() bool { return b != nil && b.live > 0 }
 
 func (g *Group) startBackground(t Task) {
-	g.check()
+	g.watch.attend()
 	g.mu.Lock()
 	if g.joined {
 		g.mu.Unlock()

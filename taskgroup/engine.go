@@ -9,6 +9,7 @@ import (
 // add queues a task and sees to it that a worker will take it. It reports whether it has.
 func (g *Group) add(t runner, verb string, try bool) bool {
 	g.check()
+	g.watch.attend()
 	g.mu.Lock()
 	switch {
 	case g.joined:

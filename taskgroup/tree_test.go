@@ -139,6 +139,35 @@ func TestEndOfTheParentIsNoticedInAGroupWithoutTasksWhenSomebodyLooks(t *testing
 	})
 }
 
+func TestParentMayUseAnObservedGroupWhileItIsRegisteredWith(t *testing.T) {
+	parent := &intruder{registry: newRegistry(taskgroup.WithHooks(t.Context(), new(taskgroup.Hooks)))}
+	g := taskgroup.New(parent)
+	ran := make(chan struct{}, 2)
+	task := func(context.Context) error {
+		ran <- struct{}{}
+		return nil
+	}
+	parent.first = func() { g.Go(task) }
+	g.Go(task)
+	require.NoError(t, g.Wait())
+	require.Len(t, ran, 2)
+	now, ever := parent.registered()
+	require.Equal(t, 0, now)
+	require.Equal(t, 1, ever)
+}
+
+func TestTaskThatIsTooLateLeavesNothingWithTheParent(t *testing.T) {
+	for _, late := range []taskgroup.Task{{Func: untilDone}, {Func: untilDone, Background: true}} {
+		parent := newRegistry(taskgroup.WithHooks(t.Context(), new(taskgroup.Hooks)))
+		g := taskgroup.New(parent)
+		require.NoError(t, g.Wait())
+		require.Panics(t, func() { g.Start(late) })
+		now, ever := parent.registered()
+		require.Equal(t, 0, now)
+		require.Equal(t, 1, ever)
+	}
+}
+
 func TestGroupEndedKnowsWhenTheGroupWasCanceledAndWhatFailed(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
 		var infos []taskgroup.GroupInfo

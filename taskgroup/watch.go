@@ -135,9 +135,7 @@ type watch struct {
 	fn      string // that of site which the group was made in
 	started time.Time
 
-	// attend begins to wait for the end of the parent, and ignore stops it; nil before that, or if the parent has none.
-	attend sync.Once
-	ignore func() bool
+	attending atomic.Bool // see attend
 
 	// Guarded by hooks.mu. outer is the nearest live group around this one under the same hooks, nil if there is none.
 	// A group that is over gives those inside it that are not, which nothing forbids, to the one around it.
@@ -151,6 +149,7 @@ type watch struct {
 	canceled time.Time
 	timer    *time.Timer // of Grace, once cancelled
 	joined   bool        // ended has been called
+	ignore   func() bool // ends attending; nil before that, or if the parent cannot end
 
 	// told are the calls of GroupCanceled and of Grace's report. They begin, under g.mu, only while the group is not
 	// joined, and the join waits for them.
@@ -181,7 +180,7 @@ func (g *Group) beWatched(body uintptr) {
 		hooks.mu.Unlock()
 	}
 	if w.tellsAtOnce() {
-		w.attend.Do(w.attendParent)
+		w.attend()
 	}
 }
 
@@ -190,11 +189,27 @@ func (w *watch) tellsAtOnce() bool {
 	return w.g.cfg.stragglers != nil || w.hooks.GroupCanceled != nil
 }
 
-// attendParent sees to it that the end of the parent is noticed when it comes. If nobody is told at once it is for the sake
-// of how long tasks take to stop, so a group without tasks is spared it.
+// attend sees to it, from its first call on, that the end of the parent is noticed when it comes. If nobody is told at once
+// it is for the sake of how long tasks take to stop, so a group without tasks is spared it. Whoever starts a task calls it: on
+// the new goroutine of the task, the stack would have to grow for it. A nil watch does not care.
+func (w *watch) attend() {
+	if w != nil {
+		w.attendParent()
+	}
+}
+
 func (w *watch) attendParent() {
-	if w.g.parent.Done() != nil {
-		w.ignore = context.AfterFunc(w.g.parent, w.parentEnded)
+	if w.attending.Load() || !w.attending.CompareAndSwap(false, true) || w.g.parent.Done() == nil {
+		return
+	}
+	ignore := context.AfterFunc(w.g.parent, w.parentEnded) // may run code that is not ours, so mu is free
+	w.g.mu.Lock()
+	if !w.joined {
+		w.ignore, ignore = ignore, nil
+	}
+	w.g.mu.Unlock()
+	if ignore != nil { // the task came too late
+		ignore()
 	}
 }
 
@@ -274,18 +289,19 @@ const stackLimit = 64 << 20
 
 // ended ends the watch of a group that has been joined, the first time that it is called.
 func (w *watch) ended(err error) {
-	if w.ignore != nil {
-		w.ignore()
-	}
 	w.g.mu.Lock()
 	first := !w.joined
 	w.joined = true
 	if w.timer != nil {
 		w.timer.Stop()
 	}
+	ignore := w.ignore
 	w.g.mu.Unlock()
 	if !first {
 		return
+	}
+	if ignore != nil {
+		ignore()
 	}
 	w.told.Wait()
 	if w.hooks == nil {

@@ -76,7 +76,6 @@ func (t *watched) begin() {
 		t.goroutine = stacks.ID()
 	}
 	t.entry.of = t
-	t.w.attend.Do(t.w.attendParent)
 	g.mu.Lock()
 	t.w.tasks.push(&t.entry)
 	g.mu.Unlock()
