@@ -50,7 +50,7 @@
 // # Cost
 //
 // An observed group costs about two microseconds more, an observed task half of one, and an observed call one: for clocks,
-// to hear of the end of the parent, and for OpenTelemetry's SDK, which takes about a quarter of a microsecond for each value
+// to hear of the end of the parent, and for OpenTelemetry's SDK, which takes about a fifth of a microsecond for each value
 // of a histogram. The cases observe/ of internal/bench measure it, and docs/observe.md has the figures. What it costs a
 // whole server is BenchmarkObserved of examples/search: two hundredths of the throughput where a request searches by
 // words, seven where it only fetches a row by its key. BenchmarkPage has the cost of looking, 3 to 4 ms with a hundred

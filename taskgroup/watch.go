@@ -44,8 +44,8 @@ type GroupInfo struct {
 	// ID tells the group from all others under the same Hooks, and is what [Hooks.Cancel] wants.
 	ID uint64
 	// Name is the group's name. Func, File and Line tell where it was made: which function has called this package, and
-	// where. For a group of Run that is where its body is, which costs nothing to find: in the function around a literal, or
-	// the body itself if it has a name.
+	// where. For a group of Run that is where its body is: in the function around a literal, or the body itself if it has
+	// a name.
 	Name       string
 	Func, File string
 	Line       int

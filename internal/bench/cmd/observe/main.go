@@ -167,8 +167,8 @@ func measure(binary string, times map[string][]float64) error {
 	return nil
 }
 
-// processes is how many servers are measured, each in a process of its own: what a run of one comes to depends on where in
-// memory things lie, and not only on what is measured.
+// processes is in how many processes the server is measured: they differ by more than each tells of its error, and a
+// second run within one is not independent of the first.
 const processes = 6
 
 // search prints what the runs come to, and the medians.
