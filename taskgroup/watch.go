@@ -100,11 +100,18 @@ func WithHooks(ctx context.Context, h *Hooks) context.Context {
 	if already, _ := watching(ctx); already == h {
 		return ctx
 	}
+	hooked.Store(true)
 	return context.WithValue(ctx, hooksKey{}, h)
 }
 
+// hooked tells that there are contexts with hooks. In a process without any, no group has to search its own.
+var hooked atomic.Bool
+
 // watching returns the hooks that observe groups made with ctx, and the nearest group around that they observe; nil for none.
 func watching(ctx context.Context) (*Hooks, *watch) {
+	if !hooked.Load() {
+		return nil, nil
+	}
 	switch found := ctx.Value(hooksKey{}).(type) {
 	case *Hooks:
 		return found, nil
