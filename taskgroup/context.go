@@ -19,8 +19,8 @@ func (c *groupContext) Deadline() (time.Time, bool) { return c.parent.Deadline()
 func (c *groupContext) Done() <-chan struct{} { return (*Group)(c).waitable().Done() }
 
 func (c *groupContext) Err() error {
-	if r := c.real.Load(); r != nil {
-		return r.Err()
+	if c.made.Load() {
+		return c.real.Err()
 	}
 	if c.stopped.Load() == nil {
 		err := c.parent.Err()
@@ -39,8 +39,8 @@ func (c *groupContext) Value(key any) any {
 	if c.watch != nil && key == (hooksKey{}) {
 		return c.watch
 	}
-	if r := c.real.Load(); r != nil {
-		return r.Value(key)
+	if c.made.Load() {
+		return c.real.Value(key)
 	}
 	// context.Cause finds a cause by asking for a value, so a group that ended needs the real context to answer.
 	if c.stopped.Load() != nil {
@@ -87,36 +87,43 @@ type realContext struct {
 }
 
 // waitable returns the real context and makes it if there is none.
-func (g *Group) waitable() *realContext {
-	if r := g.real.Load(); r != nil {
-		return r
+func (g *Group) waitable() context.Context {
+	if g.made.Load() {
+		return g.real.Context
 	}
 	return g.makeReal()
 }
 
 // makeReal makes the real context. mu is free meanwhile, since the parent may run code that is not ours.
-func (g *Group) makeReal() *realContext {
-	parent := g.parent
-	stopped := g.stoppedBy()
-	if stopped != nil {
-		// The group ended before anything happened to its parent, or by itself; what the parent did since must
-		// not become the cause.
-		parent = context.WithoutCancel(parent)
+func (g *Group) makeReal() context.Context {
+	if stopped := g.stoppedBy(); stopped != nil {
+		return g.makeEnded(stopped)
 	}
-	r := new(realContext)
-	r.Context, r.cancel = context.WithCancelCause(parent)
-	if stopped != nil {
-		r.cancel(stopped)
-	}
+	ctx, cancel := context.WithCancelCause(g.parent)
+	return g.publish(ctx, cancel, nil)
+}
+
+// makeEnded makes the real context of a group that ended before anything happened to its parent, or by itself; what the
+// parent did since must not become the cause.
+func (g *Group) makeEnded(stopped *CancelError) context.Context {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(g.parent))
+	cancel(stopped)
+	return g.publish(ctx, cancel, stopped)
+}
+
+// publish makes ctx the real context, if there is none and the group has ended by stopped or, if that is nil, has not ended
+// by itself.
+func (g *Group) publish(ctx context.Context, cancel context.CancelCauseFunc, stopped *CancelError) context.Context {
 	g.mu.Lock()
-	if g.real.Load() != nil || g.stoppedBy() != stopped { // it was made, or has to be another
+	if g.made.Load() || g.stoppedBy() != stopped { // it was made, or has to be another
 		g.mu.Unlock()
-		r.cancel(nil)
+		cancel(nil)
 		return g.waitable()
 	}
-	g.real.Store(r)
+	g.real = realContext{ctx, cancel}
+	g.made.Store(true)
 	g.mu.Unlock()
-	return r
+	return ctx
 }
 
 // taskContext is a groupContext as the tasks of the group get it: it knows that it is inside. The body of Run and those

@@ -364,3 +364,20 @@ func TestContextPrintsLikeAContext(t *testing.T) {
 	require.Equal(t, text+".WithCancel", fmt.Sprint(derived))
 	require.NoError(t, g.Stop())
 }
+
+func TestContextHasOneDoneChannel(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		parent := &intruder{registry: newRegistry(ctx)}
+		g := taskgroup.New(parent)
+		var first <-chan struct{}
+		parent.first = func() {
+			parent.first = func() {}
+			first = g.Context().Done()
+		}
+		done := g.Context().Done()
+		require.NotNil(t, first)
+		require.Equal(t, first, done)
+		require.NoError(t, g.Wait())
+		require.True(t, isClosed(done))
+	})
+}

@@ -23,8 +23,10 @@ type Group struct {
 	cfg    *config // not changed after New
 	worker func()  // work or workWithin, bound once: a go statement with a method would allocate a closure each time
 
-	// real is the context of the tasks once somebody has asked for Done, see groupContext. It is set once, under mu.
-	real atomic.Pointer[realContext]
+	// real is the context of the tasks once somebody has asked for Done, see groupContext. It is set once, under mu, and
+	// may be read when made is true.
+	real realContext
+	made atomic.Bool
 
 	// stopped is why the group ended its context, nil while it has not. It is set once, under mu, and stays nil when
 	// the end of the parent came first.

@@ -96,24 +96,32 @@ func (g *Group) cancelLocked(cause error) {
 // announce tells the context what was decided under mu. Contexts run code that is not ours when they are cancelled, so
 // mu must be free.
 func (g *Group) announce() {
-	if r := g.real.Load(); r != nil {
-		if stopped := g.stoppedBy(); stopped != nil {
-			r.cancel(stopped)
-		} else if g.stopped.Load() != nil {
-			r.cancel(context.Cause(g.parent)) // a parent that is not of package context may take its time
-		}
+	if !g.made.Load() {
+		return
+	}
+	if stopped := g.stoppedBy(); stopped != nil {
+		g.real.cancel(stopped)
+	} else if g.stopped.Load() != nil {
+		g.real.cancel(context.Cause(g.parent)) // a parent that is not of package context may take its time
 	}
 }
 
-// stoppedError is the CancelError of every group without a name that was stopped or joined.
-var stoppedError = &CancelError{Cause: ErrStopped}
-
 func (g *Group) cancelError(cause error) *CancelError {
-	if cause == ErrStopped && g.cfg.name == "" { //nolint:errorlint // the cause itself, and not an error about it
-		return stoppedError
+	if cause == ErrStopped { //nolint:errorlint // the cause itself, and not an error about it
+		return g.stoppedError()
 	}
 	return &CancelError{Group: g.cfg.name, Cause: cause}
 }
+
+// stoppedError is the CancelError of a group that was stopped or joined.
+func (g *Group) stoppedError() *CancelError {
+	if g.cfg.name == "" {
+		return namelessStop
+	}
+	return &CancelError{Group: g.cfg.name, Cause: ErrStopped}
+}
+
+var namelessStop = &CancelError{Cause: ErrStopped}
 
 // settleLocked joins the group: it makes the result out of what was recorded. Nothing runs any more.
 func (g *Group) settleLocked() {
