@@ -243,3 +243,22 @@ func TestBackgroundTaskIsSkippedOnceTheyHaveBeenStopped(t *testing.T) {
 		require.NoError(t, g.Wait())
 	})
 }
+
+// The cancellation takes a while, since a hundred thousand contexts hear of it, and the task ends meanwhile: who waits
+// must not wait for that any more.
+func TestWaitReturnsWhenABackgroundTaskEndsWhileItIsBeingStopped(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		require.NoError(t, taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
+			g.Start(taskgroup.Task{Background: true, Func: func(ctx context.Context) error {
+				cancels := make([]context.CancelFunc, 100_000)
+				for i := range cancels {
+					_, cancels[i] = context.WithCancel(ctx)
+				}
+				<-ctx.Done()
+				return nil
+			}})
+			synctest.Wait()
+			return nil
+		}))
+	})
+}

@@ -67,20 +67,11 @@ func (g *Group) liveLocked() bool { return g.workers > 0 || g.background.running
 
 // leftLocked has to be called when something is no longer live, with mu held, which it releases.
 func (g *Group) leftLocked() {
-	if !g.awaited || g.workers > 0 {
-		g.mu.Unlock()
-		return
-	}
-	if !g.background.running() {
-		g.settleLocked()
-		g.mu.Unlock()
-		g.busy.Done()
-		return
-	}
-	if g.background.cancel != nil {
-		g.stopBackgroundLocked()
-	}
+	idle := g.workers == 0
 	g.mu.Unlock()
+	if idle {
+		g.left.Broadcast()
+	}
 }
 
 // work is a worker: it runs tasks until none is queued. Its frame is small, and what needs more is called before and after
@@ -94,7 +85,7 @@ func (g *Group) work() {
 	}()
 	g.mu.Lock()
 	g.pending--
-	next, open := g.next()
+	next, open := g.nextLocked()
 	for next != nil {
 		t = next
 		if err := t.run((*taskContext)(g)); err != nil {
@@ -107,32 +98,33 @@ func (g *Group) work() {
 		}
 		if next == nil {
 			g.mu.Lock()
-			next, open = g.next()
-		}
-	}
-}
-
-// next returns the task that a worker is to run now, and where to claim those behind it, or nil when the worker has to
-// end, which is in the books then. mu is held, and released.
-func (g *Group) next() (runner, *chunk) {
-	if g.queue.longer(0) {
-		if g.ended() {
-			g.skipQueueLocked()
-		}
-		if t := g.queue.pop(); t != nil {
-			// The one that starts passes the duty on, or the invariant would end with it.
-			spawn := g.pending == 0 && g.wantWorkerLocked()
-			open := g.queue.head
-			g.mu.Unlock()
-			if spawn {
-				go g.worker()
+			if g.queue.longer(0) {
+				next, open = g.nextLocked()
 			}
-			return t, open
 		}
 	}
 	g.workers--
 	g.leftLocked()
-	return nil, nil
+}
+
+// nextLocked returns the task that a worker is to run now, and where to claim those behind it. It releases mu then. If there
+// is none it returns nil, and mu is still held.
+func (g *Group) nextLocked() (runner, *chunk) {
+	if g.ended() {
+		g.skipQueueLocked()
+	}
+	t := g.queue.pop()
+	if t == nil {
+		return nil, nil
+	}
+	// The one that starts passes the duty on, or the invariant would end with it.
+	spawn := g.pending == 0 && g.queue.longer(0) && g.wantWorkerLocked()
+	open := g.queue.head
+	g.mu.Unlock()
+	if spawn {
+		go g.worker()
+	}
+	return t, open
 }
 
 // returned deals with the error of a task.
@@ -157,41 +149,48 @@ func (g *Group) skipQueueLocked() {
 // retire ends a worker whose task did not return.
 func (g *Group) retire() {
 	g.mu.Lock()
-	if g.pending == 0 && g.queue.longer(0) { // another takes its place, for the sake of the invariant
-		g.pending++
+	g.workers--
+	if g.pending == 0 && g.wantWorkerLocked() { // another takes its place, for the sake of the invariant
 		g.mu.Unlock()
 		go g.worker()
 		return
 	}
-	g.workers--
 	g.leftLocked()
 }
 
 // join waits until nothing is live any more, and releases the context.
 func (g *Group) join() {
 	if g.cfg.limiter != nil {
-		g.joinWithin()
-		return
+		l := g.lender()
+		l.lend()
+		defer l.reclaim()
 	}
 	g.mu.Lock()
-	g.joinLocked()
+	for !g.joinedLocked() {
+		g.left.Wait()
+	}
+	g.release()
 }
 
-// joinLocked is join with mu held, which it releases.
-func (g *Group) joinLocked() {
-	for !g.joined && !g.awaited {
-		switch {
-		case !g.liveLocked():
+// joinedLocked joins the group if nothing is live any more, and reports whether it has been joined. Once only background
+// tasks are, it has them stop.
+func (g *Group) joinedLocked() bool {
+	for !g.joined && g.workers == 0 {
+		switch b := g.background; {
+		case !b.running():
 			g.settleLocked()
-		case g.workers == 0 && g.background.cancel != nil:
+		case b.cancel != nil:
 			g.stopBackgroundLocked() // mu was released: a background task may have started a task
 		default:
-			g.awaited = true
-			g.busy.Add(1)
+			return false
 		}
 	}
-	g.mu.Unlock()
-	g.busy.Wait() // joined is true after it, and what is read from here on does not change any more
+	return g.joined
+}
+
+// release unlocks mu of a group that has been joined, and ends what the group holds on to.
+func (g *Group) release() {
+	g.mu.Unlock() // what is read from here on does not change any more
 	if g.background != nil {
 		g.releaseBackground()
 	}

@@ -121,15 +121,6 @@ type holder struct {
 	ended bool
 }
 
-// joinWithin is join for a group with a Limiter.
-func (g *Group) joinWithin() {
-	l := g.lender()
-	l.lend()
-	defer l.reclaim()
-	g.mu.Lock()
-	g.joinLocked()
-}
-
 // lender returns the task around the group whose units the group may need, nil if there is none.
 func (g *Group) lender() *holder { return g.lenderIn(g.parent) }
 

@@ -139,11 +139,11 @@ func (g *Group) settleLocked() {
 		o.settle(g.cfg.name)
 	}
 	// announce then releases what is registered with the parent.
+	end := endOfParent
 	if parentErr == nil {
-		g.stopped.CompareAndSwap(nil, g.cancelError(ErrStopped))
-	} else {
-		g.stopped.CompareAndSwap(nil, endOfParent)
+		end = g.stoppedError()
 	}
+	g.stopped.CompareAndSwap(nil, end)
 	g.joined = true
 	if g.done != nil {
 		close(g.done)
