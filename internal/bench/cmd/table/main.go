@@ -3,8 +3,8 @@
 //
 //	go run ./internal/bench/cmd/table [-bench regexp] [-count 20] [-benchtime 20ms] [-cpu 1,2,4] [-v]
 //
-// Each round runs every case once, all implementations of a case back to back and starting with another one each time,
-// so that noise of the machine and the garbage of a neighbour hit everybody alike. With -v the single results go to
+// Each round runs every case once, all implementations of a case back to back and in an order that is drawn by lot, so that
+// noise of the machine and what a neighbour leaves behind hit everybody alike. With -v the single results go to
 // standard error in the format of go test; benchstat -col /impl tells from them which differences are more than noise.
 package main
 
@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"regexp"
 	"runtime"
@@ -124,8 +125,8 @@ func (r results) measure(cases []bench.Case, procs []int, round int, details io.
 			if c.Unit != "" && round > 0 {
 				continue
 			}
-			for i := range c.Impls {
-				impl := c.Impls[(round+i)%len(c.Impls)]
+			for _, i := range rand.Perm(len(c.Impls)) {
+				impl := c.Impls[i]
 				name := fmt.Sprintf("BenchmarkPeers/%s/impl=%s-%d", c.Name, impl.Name, p)
 				res := testing.Benchmark(impl.Bench)
 				if res.N == 0 {
