@@ -16,23 +16,24 @@ const noLimit = math.MaxInt32
 // zero Group is not usable. A Group is used once and must not be copied. Its methods may be called from several
 // goroutines.
 type Group struct {
-	// What a worker reads for each task hardly changes, and fills a cache line: what those who start tasks write
-	// is on others.
+	// What tasks, and workers for each task, read hardly changes, and fills a cache line: what is written all the time is on
+	// others.
 
 	parent context.Context
-	cfg    *config // not changed after New
-	worker func()  // work or workWithin, bound once: a go statement with a method would allocate a closure each time
+
+	// stopped is why the group ended its context, nil while it has not. It is set once, under mu, and stays nil when
+	// the end of the parent came first.
+	stopped atomic.Pointer[CancelError]
 
 	// real is the context of the tasks once somebody has asked for Done, see groupContext. It is set once, under mu, and
 	// may be read when made is true.
 	real realContext
 	made atomic.Bool
 
-	// stopped is why the group ended its context, nil while it has not. It is set once, under mu, and stays nil when
-	// the end of the parent came first.
-	stopped atomic.Pointer[CancelError]
+	watch *watch // nil if nobody looks
 
-	watch      *watch      // nil if nobody looks
+	cfg        *config     // not changed after New
+	worker     func()      // work or workWithin, bound once: a go statement with a method would allocate a closure each time
 	background *background // nil before the first background task
 	outcome    *outcome    // nil while there is nothing to report, see recordLocked
 
