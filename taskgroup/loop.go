@@ -165,9 +165,16 @@ func (l *loop[E]) claim() bool {
 		if tasks&pending != 0 || tasks/oneTask >= l.limit {
 			return false
 		}
-		if l.tasks.CompareAndSwap(tasks, tasks+oneTask+pending) {
-			return true
+		if !l.tasks.CompareAndSwap(tasks, tasks+oneTask+pending) {
+			continue
 		}
+		// The last item of a slice may have been taken since the caller looked. Where a task takes one item, none can be from
+		// here on but by this one: so those who watch see no task without an item.
+		if l.next == nil && l.taken.Load() >= int64(len(l.items)) {
+			l.tasks.Add(-oneTask - pending)
+			return false
+		}
+		return true
 	}
 }
 
@@ -207,21 +214,26 @@ func (l *loop[E]) origin() origin { return origin{entry: l.entry} }
 
 // take gets the next item. If it returns false the task has ended: there is none, or it is not this task's to get.
 func (l *loop[E]) take(first bool) (i int, e E, ok bool) {
-	if first {
-		l.tasks.Add(-pending)
-	}
 	if l.next == nil {
 		if !l.g.ended() {
-			if i = int(l.taken.Add(1)) - 1; i < len(l.items) {
-				if i+1 < len(l.items) {
-					l.handOn()
-				}
-				return i, l.items[i], true
+			i = int(l.taken.Add(1)) - 1
+			ok = i < len(l.items)
+		}
+		if first { // only now, see claim
+			l.tasks.Add(-pending)
+		}
+		if ok {
+			if i+1 < len(l.items) {
+				l.handOn()
 			}
+			return i, l.items[i], true
 		}
 		l.mu.Lock()
 		l.endTaskLocked()
 		return 0, e, false
+	}
+	if first {
+		l.tasks.Add(-pending)
 	}
 	l.mu.Lock()
 	if l.taking || !l.mayTakeLocked() || l.g.ended() {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -407,4 +408,15 @@ func TestAHookThatPanicsIsAPanicOfTheTask(t *testing.T) {
 	tree, live := h.Groups(1, 1)
 	require.Empty(t, tree)
 	require.Zero(t, live)
+}
+
+func TestTasksOfMapThatAreObservedAreItems(t *testing.T) {
+	var started atomic.Int64
+	ctx := taskgroup.WithHooks(t.Context(), &taskgroup.Hooks{TaskStarted: func(context.Context, taskgroup.TaskInfo) { started.Add(1) }})
+	for range 5000 {
+		started.Store(0)
+		_, err := taskgroup.Map(ctx, 4, make([]int, 5), func(context.Context, int) (int, error) { return 0, nil })
+		require.NoError(t, err)
+		require.EqualValues(t, 5, started.Load())
+	}
 }
