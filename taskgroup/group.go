@@ -21,8 +21,8 @@ type Group struct {
 
 	parent context.Context
 
-	// stopped is why the group ended its context, nil while it has not. It is set once, under mu, and stays nil when
-	// the end of the parent came first.
+	// stopped is why the group ended its context, endOfParent if the end of the parent was seen first, nil while neither has
+	// come. It is set once: by the group under mu, by who saw the parent's end without.
 	stopped atomic.Pointer[CancelError]
 
 	// real is the context of the tasks once somebody has asked for Done, see groupContext. It is set once, under mu, and
