@@ -138,7 +138,7 @@ func (s *site) waitFor(ok func(state) bool) state {
 // world is one of everything, at work.
 func world(t *testing.T, o *observe.Observer) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(o.Context(t.Context()), time.Hour)
+	ctx, cancel := context.WithTimeout(o.Context(t.Context()), 90*time.Minute)
 	outer := taskgroup.New(ctx, taskgroup.Name("import"), taskgroup.Limit(2))
 	outer.Go(func(ctx context.Context) error {
 		return taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
@@ -192,7 +192,7 @@ func TestThePageShowsEverythingAsJSON(t *testing.T) {
 	outer := st.Groups.Trees[0]
 	require.Equal(t, "import", outer.Name)
 	require.Regexp(t, `page_test\.go:\d+$`, outer.At)
-	require.InDelta(t, 3600, *outer.Left, 60)
+	require.InDelta(t, 5400, *outer.Left, 60)
 	require.Nil(t, outer.Canceled)
 	require.Equal(t, 1, outer.Queued)
 	require.Equal(t, 3, outer.Running)
@@ -220,7 +220,7 @@ func TestThePageIsTextForATerminal(t *testing.T) {
 	s.waitFor(settled)
 	text := s.get("*/*")
 	for _, part := range []string{
-		"LINTS\n  none", "LAG\n", "LOOPS\n", "GROUPS\n  import #1 ", "1 queued  1h0m left  ", "EXECUTORS\n",
+		"LINTS\n  none", "LAG\n", "LOOPS\n", "GROUPS\n  import #1 ", "1 queued  1h30m left  ", "EXECUTORS\n",
 		"\n      <rows> #", "observe_test.untilDone ×3, oldest ", "beat", "background", "FAILED GROUPS\n", "error    broken", "\n      broken: load: connection refused\n", "SHUTDOWN\n  running\n",
 	} {
 		require.Contains(t, text, part)
