@@ -84,7 +84,7 @@ const abortMessage = "net/http: abort Handler"
 // Rethrown is what to panic with on behalf of e: e itself, or net/http's ErrAbortHandler as it is, because the
 // server compares it with ==. It is known by its text so that no package has to import net/http for it.
 func (e *PanicError) Rethrown() any {
-	if err, ok := e.Value.(error); ok && err.Error() == abortMessage {
+	if err, ok := e.Value.(error); ok && fmt.Sprint(err) == abortMessage { // fmt survives errors that panic
 		return err
 	}
 	return e

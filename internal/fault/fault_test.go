@@ -3,6 +3,7 @@ package fault_test
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -54,4 +55,6 @@ func TestRethrownKeepsTheIdentityOfErrAbortHandler(t *testing.T) {
 	require.Equal(t, http.ErrAbortHandler, capture(func() { culprit(http.ErrAbortHandler) }).Rethrown())
 	p := capture(func() { culprit("boom") })
 	require.Same(t, p, p.Rethrown())
+	p = capture(func() { culprit((*net.OpError)(nil)) })
+	require.Same(t, p, p.Rethrown(), "though its text panics")
 }
