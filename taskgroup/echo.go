@@ -28,6 +28,8 @@ func (g *Group) saysOnly(err, ctxErr, cause error) bool {
 	switch e := err.(type) { //nolint:errorlint // this is the walk along the tree
 	case *PanicError:
 		return false // whatever it panicked with
+	case *CancelError: // of another group: it says why that ended
+		return e.Cause == ErrStopped || g.saysOnly(e.Cause, ctxErr, cause) //nolint:errorlint // the cause itself
 	case *Error:
 		if len(e.Tasks) > 0 || e.Dropped > 0 {
 			return false // failures in a group below this one

@@ -103,6 +103,8 @@ var echoes = map[string]struct {
 	"of a nested group, dropped":         {func(ctx context.Context) error { return &taskgroup.Error{Cause: ctx.Err(), Dropped: 1} }, false},
 	"a panic with the context's error":   {func(ctx context.Context) error { return &taskgroup.PanicError{Value: ctx.Err()} }, false},
 	"a status that nobody told us about": {func(context.Context) error { return status(1) }, false},
+	"why another group was cancelled":    {func(context.Context) error { return &taskgroup.CancelError{Cause: errB} }, false},
+	"that another group was stopped":     {func(context.Context) error { return &taskgroup.CancelError{Cause: taskgroup.ErrStopped} }, true},
 }
 
 func TestEchoSaysNothingButThatTheContextHasEnded(t *testing.T) {
