@@ -19,20 +19,20 @@ func (c *groupContext) Deadline() (time.Time, bool) { return c.parent.Deadline()
 func (c *groupContext) Done() <-chan struct{} { return (*Group)(c).waitable().Done() }
 
 func (c *groupContext) Err() error {
-	if c.made.Load() {
+	switch stopped := c.stopped.Load(); {
+	case stopped == endOfParent:
+		return c.parent.Err() // the real context may not have been told yet
+	case c.made.Load():
 		return c.real.Err()
+	case stopped != nil:
+		return context.Canceled
 	}
-	if c.stopped.Load() == nil {
-		err := c.parent.Err()
-		// Whoever is the first to see an end decides for all: the error of a context must not change.
-		if err == nil || c.stopped.CompareAndSwap(nil, endOfParent) {
-			return err
-		}
+	err := c.parent.Err()
+	// Whoever is the first to see an end decides for all: the error of a context must not change.
+	if err == nil || c.stopped.CompareAndSwap(nil, endOfParent) {
+		return err
 	}
-	if c.stopped.Load() == endOfParent {
-		return c.parent.Err()
-	}
-	return context.Canceled
+	return c.Err()
 }
 
 func (c *groupContext) Value(key any) any {

@@ -165,6 +165,37 @@ func TestContextEndsOnlyOnce(t *testing.T) {
 	})
 }
 
+// A parent has an Err before it has told its children, and somebody may ask for Done in between.
+func TestErrDoesNotChangeWhileTheParentEnds(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		p := &endsUntold{registry: newRegistry(ctx)}
+		g := taskgroup.New(p)
+		var done <-chan struct{}
+		p.asked = func() { done = g.Context().Done() }
+		require.Equal(t, context.DeadlineExceeded, g.Context().Err())
+		require.False(t, isClosed(done))
+		require.Equal(t, context.DeadlineExceeded, g.Context().Err(), "still")
+		require.NoError(t, g.Wait())
+		require.True(t, isClosed(done))
+		require.Equal(t, context.DeadlineExceeded, g.Context().Err(), "still")
+	})
+}
+
+// endsUntold ends when it is asked for its Err, and tells nobody.
+type endsUntold struct {
+	*registry
+	asked func()
+}
+
+func (e *endsUntold) Err() error {
+	if asked := e.asked; asked != nil {
+		e.asked = nil
+		asked()
+		e.custom.end(context.DeadlineExceeded)
+	}
+	return e.custom.Err()
+}
+
 type endsWhenAsked struct {
 	*custom
 	asked func()
