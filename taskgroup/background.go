@@ -27,7 +27,7 @@ func (g *Group) startBackground(t Task) {
 	}
 	if b == nil {
 		b = new(background)
-		b.ctx, b.cancel = context.WithCancelCause(context.WithoutCancel(g.parent))
+		b.ctx, b.cancel = context.WithCancelCause(context.WithoutCancel((*groupContext)(g)))
 		g.background = b
 	}
 	b.live++

@@ -125,7 +125,8 @@ func watching(ctx context.Context) (*Hooks, *watch) {
 // They are still waited for, and so is report. A group with Grace reads the clock and asks for the goroutine's number at the
 // start of each task, which costs some microseconds; the stacks are written with all other goroutines stopped.
 //
-// A panic for which no owner comes is kept for d, when that is longer than 30 seconds.
+// A panic for which no owner comes is kept for d, and one of the body waits for the tasks for d, when that is longer than 30
+// seconds.
 func Grace(d time.Duration, report func(Stragglers)) Option {
 	if d < 0 || report == nil {
 		panic("taskgroup: Grace needs a duration that is not negative and a function")
@@ -305,6 +306,7 @@ func (w *watch) ended(err error) {
 	ignore := w.ignore
 	w.g.mu.Unlock()
 	if !first {
+		w.told.Wait()
 		return
 	}
 	if ignore != nil {

@@ -334,6 +334,26 @@ func TestTaskThatAwaitRunsIsPartOfTheTaskThatAwaits(t *testing.T) {
 	})
 }
 
+func TestWaitWaitsForTheReportOfGraceWhoeverElseWaits(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+		g := taskgroup.New(ctx, taskgroup.Grace(10*ms, func(taskgroup.Stragglers) { time.Sleep(time.Second) }))
+		g.Go(stuck)
+		synctest.Wait()
+		g.Cancel(nil)
+		var waits sync.WaitGroup
+		var errs [3]error
+		var returned [3]time.Duration
+		for i := range errs {
+			waits.Go(func() { errs[i], returned[i] = g.Wait(), now() })
+		}
+		waits.Wait()
+		for i, err := range errs {
+			require.NoError(t, err)
+			require.Equal(t, 10*ms+time.Second, returned[i])
+		}
+	})
+}
+
 func TestContextOfGroupStartedBecomesTheParent(t *testing.T) {
 	h := &taskgroup.Hooks{GroupStarted: func(ctx context.Context, _ taskgroup.GroupInfo) context.Context {
 		return context.WithValue(ctx, key("span"), 7)
@@ -386,6 +406,22 @@ func TestGroupsAreListedAsATreeWhileTheyLive(t *testing.T) {
 		tree, live = h.Groups(10, 10)
 		require.Empty(t, tree)
 		require.Zero(t, live)
+	})
+}
+
+func TestGroupOfABackgroundTaskIsInTheTreeLikeOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		h := new(taskgroup.Hooks)
+		outer := taskgroup.New(taskgroup.WithHooks(ctx, h), taskgroup.Name("outer"))
+		outer.Start(taskgroup.Task{Background: true, Func: func(ctx context.Context) error {
+			return taskgroup.Run(ctx, func(ctx context.Context, _ *taskgroup.Group) error { return untilDone(ctx) }, taskgroup.Name("inner"))
+		}})
+		synctest.Wait()
+		tree, live := h.Groups(10, 10)
+		require.Equal(t, 2, live)
+		require.Len(t, tree, 1)
+		require.Equal(t, "inner", tree[0].Groups[0].Name)
+		require.NoError(t, outer.Wait())
 	})
 }
 
