@@ -69,7 +69,7 @@
 // seconds, it goes on there, and the process dies with the frames that tell why. [OnPanic] has other policies.
 //
 // net/http's ErrAbortHandler is panicked with as it is. A panic in the body of Run is not recovered at all: the group is
-// cancelled, its tasks are waited for, for 30 seconds at most, and it goes on.
+// cancelled, its tasks are waited for, for 30 seconds at most, and it goes on. [Grace] can make that longer.
 //
 // [runtime.Goexit] in a task, which is what t.FailNow in a test is, makes the owner do the same. Should several things
 // have happened, a panic counts before a Goexit, and a Goexit before an error.

@@ -63,11 +63,11 @@ func (g *Group) wantWorkerLocked() bool {
 }
 
 // liveLocked reports whether there is something to wait for.
-func (g *Group) liveLocked() bool { return g.workers > 0 || g.background.running() }
+func (g *Group) liveLocked() bool { return g.workers > 0 || g.inline > 0 || g.background.running() }
 
 // leftLocked has to be called when something is no longer live, with mu held, which it releases.
 func (g *Group) leftLocked() {
-	idle := g.workers == 0
+	idle := g.workers == 0 && g.inline == 0
 	g.mu.Unlock()
 	if idle {
 		g.left.Broadcast()
@@ -175,7 +175,7 @@ func (g *Group) join() {
 // joinedLocked joins the group if nothing is live any more, and reports whether it has been joined. Once only background
 // tasks are, it has them stop.
 func (g *Group) joinedLocked() bool {
-	for !g.joined && g.workers == 0 {
+	for !g.joined && g.workers == 0 && g.inline == 0 {
 		switch b := g.background; {
 		case !b.running():
 			g.settleLocked()

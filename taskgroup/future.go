@@ -13,9 +13,10 @@ type Future[T any] struct {
 	g *Group
 	f func(context.Context) (T, error)
 
-	mu    sync.Mutex
-	state futureState
-	done  chan struct{} // made by the first Await that has to wait, closed when state becomes settled
+	mu     sync.Mutex
+	state  futureState
+	inline bool          // an Await runs it, or has; set before anybody can ask for its origin
+	done   chan struct{} // made by the first Await that has to wait, closed when state becomes settled
 	// What f returned, once settled; skipped: f was not called, and the error is the group's cause.
 	value   T
 	err     error
@@ -55,8 +56,8 @@ func Async[T any](g *Group, f func(ctx context.Context) (T, error)) *Future[T] {
 //
 // The end of the task synchronizes before the return of an Await that returns its result.
 func (f *Future[T]) Await(ctx context.Context) (T, error) {
-	if ctx.Err() == nil && ctx.Value(insideKey{f.g}) != nil && f.claim() {
-		f.runInline()
+	if ctx.Err() == nil && ctx.Value(insideKey{f.g}) != nil && f.claimInline() {
+		f.runInline(ctx)
 	}
 	if done := f.waitDone(); done != nil {
 		// The caller is a task that ctx belongs to, or else waits in a task around the group, as the body of Run does.
@@ -109,6 +110,24 @@ func (f *Future[T]) claim() bool {
 	return true
 }
 
+// claimInline is claim for an Await that finds itself inside the group. The group waits for the task from then on, since the
+// goroutine may be one that a task has started, and outlive it. If the group has ended the task is skipped, as a worker would.
+func (f *Future[T]) claimInline() bool {
+	g := f.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended() {
+		g.skipLocked(f)
+		return false
+	}
+	if !f.claim() {
+		return false
+	}
+	f.inline = true
+	g.inline++
+	return true
+}
+
 func (f *Future[T]) settle(value T, err error, skipped bool) {
 	f.mu.Lock()
 	if f.state == settled { // its error has panicked when it was looked into
@@ -138,7 +157,7 @@ func (f *Future[T]) runClaimed(ctx context.Context) error {
 	return err
 }
 
-func (f *Future[T]) origin() origin { return origin{entry: place.Entry(f.f)} }
+func (f *Future[T]) origin() origin { return origin{entry: place.Entry(f.f), untold: f.inline} }
 
 // interrupted settles a future whose task will not return: err is why, or nil if it was not started.
 func (f *Future[T]) interrupted(err error) bool {
@@ -150,10 +169,19 @@ func (f *Future[T]) interrupted(err error) bool {
 	return true
 }
 
-// runInline runs a claimed future on the goroutine of an Await, as a worker would.
-func (f *Future[T]) runInline() {
+// runInline runs a future that claimInline has claimed, on the goroutine of an Await, as a worker would. The units that the
+// task needs are those of the task that waits for it, which has the context from.
+func (f *Future[T]) runInline(from context.Context) {
 	g := f.g
-	ctx := (*taskContext)(g)
+	var ctx context.Context = (*taskContext)(g)
+	if h := g.lenderIn(from); h != nil {
+		ctx = context.WithValue(ctx, holderKey{h.limiter}, h)
+	}
+	defer func() {
+		g.mu.Lock()
+		g.inline--
+		g.leftLocked()
+	}()
 	returned := false
 	defer func() {
 		if !returned {

@@ -2,6 +2,7 @@ package taskgroup_test
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -125,5 +126,74 @@ func TestAwaitRunsNothingOnceItsContextHasEnded(t *testing.T) {
 		}, taskgroup.Limit(1))
 		require.NoError(t, err)
 		require.Equal(t, []string{errB.Error(), "ran"}, log)
+	})
+}
+
+// A goroutine that a task has started may outlive it, and has its context.
+func TestTaskThatAwaitRunsDoesNotOutliveTheGroup(t *testing.T) {
+	for name, c := range map[string]struct {
+		end func() (int, error)
+		opt taskgroup.Option
+		err error
+	}{
+		"it returns": {func() (int, error) { return 1, nil }, taskgroup.KeepGoing(), nil},
+		"it fails":   {func() (int, error) { return 0, errA }, taskgroup.KeepGoing(), errA},
+		"it panics":  {func() (int, error) { panic(errA) }, taskgroup.OnPanic(taskgroup.AsError), errA},
+		"it exits":   {func() (int, error) { runtime.Goexit(); return 0, nil }, taskgroup.OnPanic(taskgroup.AsError), taskgroup.ErrGoexit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
+				g := taskgroup.New(ctx, taskgroup.Limit(1), c.opt)
+				g.Go(func(ctx context.Context) error {
+					f := taskgroup.Async(g, func(context.Context) (int, error) {
+						time.Sleep(10 * ms)
+						return c.end()
+					})
+					go f.Await(ctx) //nolint:errcheck // the group has what it comes to
+					time.Sleep(ms)
+					return nil
+				})
+				err := g.Wait()
+				require.Equal(t, 10*ms, now())
+				require.ErrorIs(t, err, c.err)
+			})
+		})
+	}
+}
+
+func TestPanicOfATaskThatAwaitRunsIsTheOwnersThoughNobodyIsLeftInTheGroup(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		g := taskgroup.New(ctx, taskgroup.Limit(1))
+		g.Go(func(ctx context.Context) error {
+			f := taskgroup.Async(g, func(context.Context) (int, error) {
+				time.Sleep(10 * ms)
+				panic("boom")
+			})
+			go f.Await(ctx) //nolint:errcheck // the owner gets the panic
+			time.Sleep(ms)
+			return nil
+		})
+		require.Equal(t, "boom", panicOf(t, g.Wait).Value)
+	})
+}
+
+func TestAwaitStartsNothingOnceTheGroupHasEnded(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		g := taskgroup.New(ctx, taskgroup.Limit(1))
+		var got error
+		g.Go(func(ctx context.Context) error {
+			f := taskgroup.Async(g, func(context.Context) (int, error) {
+				t.Error("started though the group has ended")
+				return 1, nil
+			})
+			cancel(errA)
+			_, got = f.Await(context.WithoutCancel(ctx))
+			return nil
+		})
+		e := failed(t, g.Wait())
+		require.Equal(t, errA, e.Cause)
+		require.Equal(t, 1, e.Skipped)
+		require.Equal(t, errA, got)
 	})
 }

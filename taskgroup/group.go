@@ -46,11 +46,12 @@ type Group struct {
 	// Invariant, whenever mu is free: queue.len() > 0 implies pending > 0 or workers == cfg.limit. So no task waits behind
 	// one that blocks, except at the limit. Claims that take no lock do not touch it, since they only shorten the queue.
 	workers int32
+	inline  int32 // tasks that an Await runs, on whatever goroutine has the context of one
 	pending uint8
 	procs   uint8 // GOMAXPROCS, 254 at most, since pending becomes one more; 0 until it was needed
 	joined  bool  // somebody has waited until nothing was live any more: outcome does not change
 
-	left sync.Cond // on mu: workers has become 0, or a background task ended while it was
+	left sync.Cond // on mu: workers and inline have become 0, or a background task ended while they were
 
 	done  chan struct{} // made by Done, closed when joined
 	queue queue
@@ -80,7 +81,7 @@ func newGroup(ctx context.Context, cfg *config, body uintptr) *Group {
 // Run calls body with a new group and waits for body and all tasks of the group. It returns nil or an [*Error].
 //
 // The first failure, of a task or of body, cancels the context that body and the tasks are called with. A panic in body
-// is not recovered: it goes on when the group has been cancelled and its tasks have ended, or after 30 seconds.
+// is not recovered: it goes on when the group has been cancelled and its tasks have ended, or after 30 seconds, see [Grace].
 func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, opts ...Option) error {
 	if body == nil {
 		panic("taskgroup: Run called with a nil function")
@@ -90,10 +91,10 @@ func Run(ctx context.Context, body func(ctx context.Context, g *Group) error, op
 	defer g.leaveUnless(&returned)
 	ctx = g.Context()
 	err := body(ctx, g)
-	joined := err != nil && !g.report(ctx, origin{entry: place.Entry(body), body: true}, err) // looks into err, which is the body's code
+	joined := err != nil && !g.report(ctx, origin{entry: place.Entry(body), untold: true}, err) // looks into err, which is the body's code
 	returned = true
 	if joined {
-		return g.lateFailure(origin{entry: place.Entry(body), body: true}, err)
+		return g.lateFailure(origin{entry: place.Entry(body), untold: true}, err)
 	}
 	if g.cfg.limiter != nil {
 		return g.Wait()
@@ -119,8 +120,9 @@ func (g *Group) Go(f func(ctx context.Context) error) {
 	g.add(function(f), "Go", false)
 }
 
-// TryGo is [Group.Go] if f can be started at once. It returns false, and has done nothing, if the group is at its limit
-// or cancelled, or Wait has returned.
+// TryGo is [Group.Go] if the group is below its limit. It returns false, and has done nothing, if it is not, or is
+// cancelled, or Wait has returned. A task counts until its goroutine is through with it, some microseconds after others can
+// know that it has returned; units of a [Limiter] are waited for in the queue.
 func (g *Group) TryGo(f func(ctx context.Context) error) bool {
 	if f == nil {
 		panic("taskgroup: TryGo called with a nil function")

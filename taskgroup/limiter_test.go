@@ -2,6 +2,7 @@ package taskgroup_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -172,6 +173,38 @@ func TestTaskLendsItsUnitsWhileItAwaitsATaskOfAnotherGroup(t *testing.T) {
 		require.NoError(t, a.Wait())
 		require.NoError(t, b.Wait())
 	})
+}
+
+// The units that a task needs which an Await runs are those of the task that awaits it.
+func TestTaskThatAwaitRunsLendsTheUnitsItRunsWith(t *testing.T) {
+	for name, inside := range map[string]func(ctx context.Context, l taskgroup.Option) error{
+		"to a group inside it": func(ctx context.Context, l taskgroup.Option) error {
+			return taskgroup.Run(ctx, func(_ context.Context, g *taskgroup.Group) error {
+				g.Go(after(0, nil))
+				return nil
+			}, l)
+		},
+		"to a task of another group that it awaits": func(ctx context.Context, l taskgroup.Option) error {
+			g := taskgroup.New(context.WithoutCancel(ctx), l)
+			_, err := taskgroup.Async(g, one).Await(ctx)
+			return errors.Join(err, g.Wait())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+				ctx, cancel := context.WithTimeout(ctx, time.Hour)
+				defer cancel()
+				use := taskgroup.Use(taskgroup.NewLimiter(1))
+				g := taskgroup.New(ctx, use)
+				g.Go(func(ctx context.Context) error {
+					f := taskgroup.Async(g, func(ctx context.Context) (int, error) { return 1, inside(ctx, use) })
+					_, err := f.Await(ctx)
+					return err
+				})
+				require.NoError(t, g.Wait())
+			})
+		})
+	}
 }
 
 func TestUnitsThatWereLentAreTakenBack(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 // joined before the statement after it runs. Results that were not yielded are given to [Discard] then, and failures to
 // nobody. A panic in the body waits for tasks that do not end for 30 seconds at most. A failure ends the sequence with one
 // pair of a zero value and an [*Error]; so does the end of ctx if it left something undone. Under [KeepGoing] each failure
-// is yielded as a zero value and a [*TaskError], and the sequence goes on. in is run as in [ForEach].
+// is yielded as a zero value and a [*TaskError], and the sequence goes on; a Goexit, under [AsError], is in the final
+// [*Error] alone. in is run as in [ForEach].
 func Stream[E, R any](ctx context.Context, limit int, in iter.Seq[E], f func(ctx context.Context, e E) (R, error), opts ...Option) iter.Seq2[R, error] {
 	return stream(ctx, "Stream", limit, in, f, opts, false)
 }

@@ -69,15 +69,15 @@ func (d *described) origin() origin {
 
 // origin is what is known of a task when something has to be said about it.
 type origin struct {
-	entry uintptr   // of its function, see place.Entry
-	name  string    // empty without one
-	start time.Time // zero if the clock was not read
-	body  bool      // it is the body of Run, and no task
+	entry  uintptr   // of its function, see place.Entry
+	name   string    // empty without one
+	start  time.Time // zero if the clock was not read
+	untold bool      // hooks hear nothing of it: it is the body of Run, or part of the task that awaits it
 }
 
 // failure is the TaskError for err.
 func (g *Group) failure(o origin, err error) *TaskError {
-	e := &TaskError{Name: o.name, Err: err, Observed: g.watch != nil && g.watch.hooks != nil && !o.body}
+	e := &TaskError{Name: o.name, Err: err, Observed: g.watch != nil && g.watch.hooks != nil && !o.untold}
 	e.Func, e.File, e.Line = o.function()
 	if !o.start.IsZero() {
 		e.Elapsed = time.Since(o.start)

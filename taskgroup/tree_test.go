@@ -261,6 +261,28 @@ func TestFailuresTellWhetherHooksKnowOfThem(t *testing.T) {
 	}
 }
 
+// It is part of the task that awaits it, whose end hooks are told of, and that may have made something else of it.
+func TestHooksDoNotKnowOfAFailureOfATaskThatAwaitRuns(t *testing.T) {
+	for name, f := range map[string]func(context.Context) (int, error){
+		"an error": func(context.Context) (int, error) { return 0, errA },
+		"a panic":  func(context.Context) (int, error) { panic(errA) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d diary
+			g := taskgroup.New(taskgroup.WithHooks(t.Context(), d.hooks()), taskgroup.Limit(1), taskgroup.OnPanic(taskgroup.AsError))
+			g.Start(taskgroup.Task{Name: "awaits", Func: func(ctx context.Context) error {
+				taskgroup.Async(g, f).Await(ctx) //nolint:errcheck // there is something else to do then
+				return nil
+			}})
+			e := failed(t, g.Wait())
+			require.Len(t, e.Tasks, 1)
+			require.ErrorIs(t, e, errA)
+			require.False(t, e.Tasks[0].Observed)
+			require.Contains(t, d.sorted(), "task /awaits ended: <nil>")
+		})
+	}
+}
+
 func TestHooksDoNotCancelAGroupSilently(t *testing.T) {
 	var h taskgroup.Hooks
 	for _, cause := range []error{nil, taskgroup.ErrStopped} {
