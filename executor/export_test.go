@@ -3,12 +3,11 @@ package executor
 import "context"
 
 // BeginWarm begins an inline call in a warm slot as Do does, and calls meanwhile when it has the slot but is not yet to be
-// seen running. It returns the ctx of the call and what ends it.
-func BeginWarm(ctx context.Context, p *Pool, meanwhile func()) (context.Context, func()) {
+// seen running. It reports whether the call has begun.
+func BeginWarm(ctx context.Context, p *Pool, meanwhile func()) bool {
 	c := p.warm.take()
 	meanwhile()
-	p.beginWarm(ctx, c, BeginWarm, CallOption{inline: true})
-	return c.ctx, func() { p.vacate(c, nil) }
+	return p.beginWarm(ctx, c, BeginWarm, CallOption{inline: true})
 }
 
 // EndWarm begins and ends such a call, and calls meanwhile when it is not to be seen running any more but has the slot.

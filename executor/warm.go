@@ -48,26 +48,29 @@ func (w *warm) count() (n int) {
 	return n
 }
 
-// rewarm returns a call of fn that has begun in a warm slot, nil if there is none.
+// rewarm returns a call of fn that has begun in a warm slot, nil if there is none or the pool drains.
 func (p *Pool) rewarm(ctx context.Context, fn any, o CallOption) *call {
-	c := p.warm.take()
-	if c != nil {
-		p.beginWarm(ctx, c, fn, o)
+	if c := p.warm.take(); c != nil && p.beginWarm(ctx, c, fn, o) {
+		return c
 	}
-	return c
+	return nil
 }
 
-func (p *Pool) beginWarm(ctx context.Context, c *call, fn any, o CallOption) {
+func (p *Pool) beginWarm(ctx context.Context, c *call, fn any, o CallOption) bool {
 	c.fill(p, ctx, fn, o)
 	c.word.Store(int64(begun(p.now(), awaited)))
-	if p.contended.Load() {
-		p.mu.Lock()
-		late := p.drain != nil && p.drain.gaveUp
-		p.mu.Unlock()
-		if late { // and cannot have seen c
-			c.ctx.open().cancel(ErrDraining)
-		}
+	if p.contended.Load() && p.draining() {
+		c.observers = nil // who refuses it tells them
+		p.vacate(c, nil)
+		return false
 	}
+	return true
+}
+
+func (p *Pool) draining() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.drain != nil
 }
 
 // settleWarm ends a warm call whose fn has returned, and reports whether it could do so without the lock.

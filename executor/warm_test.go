@@ -152,17 +152,19 @@ func warmPool(t *testing.T) *executor.Pool {
 	return p
 }
 
-func TestInlineCallsThatBeginWhileCloseGivesUpAreCancelled(t *testing.T) {
+func TestInlineCallsDoNotBeginOnceThePoolDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := warmPool(t)
-		var closed <-chan ending[int]
-		ctx, end := executor.BeginWarm(t.Context(), p, func() {
-			closed = background(func() (int, error) { return 0, p.Close() })
-		})
-		require.Equal(t, executor.ErrDraining, context.Cause(ctx))
-		require.Equal(t, 1, p.Stats().Running)
-		end()
-		require.Equal(t, ending[int]{}, <-closed)
+		ended := 0
+		p.Observe(&executor.Hooks{CallEnded: func(context.Context, executor.CallInfo, error) { ended++ }})
+		var drained, queued <-chan ending[int]
+		require.False(t, executor.BeginWarm(t.Context(), p, func() {
+			queued = background(func() (int, error) { return executor.Do(t.Context(), p, noop, executor.Inline()) })
+			drained = background(func() (int, error) { return 0, p.Drain(t.Context()) })
+		}))
+		require.NoError(t, (<-queued).err, "the slot is passed on")
+		require.Equal(t, ending[int]{}, <-drained)
+		require.Equal(t, 1, ended, "the one that was queued")
 	})
 }
 
