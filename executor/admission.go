@@ -149,6 +149,7 @@ func (p *Pool) queueLocked(c *call, noWait bool) error {
 		p.refused.Shed++
 		return ErrShed
 	}
+	first := p.queued.n == 0
 	if p.queued.n >= p.queue {
 		victim := p.queued.victim(c)
 		if victim == nil {
@@ -164,7 +165,7 @@ func (p *Pool) queueLocked(c *call, noWait bool) error {
 	}
 	p.queued.push(c)
 	if p.overload != nil {
-		p.watchQueueLocked(c)
+		p.watchQueueLocked(c, first)
 	}
 	if p.warms {
 		p.contendLocked()

@@ -36,6 +36,9 @@ func (m *model) lane(level int, key string) (lane []*modelCall) {
 
 // arrange takes the keys out of the turns that have none any more, and puts those last that have one now.
 func (m *model) arrange() {
+	if len(m.queued) == 0 {
+		m.crowded = time.Time{}
+	}
 	for level := range m.turns {
 		at := &m.turns[level]
 		due := func(key string) bool { return len(m.lane(level, key)) > 0 && m.mayRun(key) }

@@ -81,7 +81,7 @@ type model struct {
 	queue         int          // how many may wait
 	queued        []*modelCall // in the order in which they came
 	turns         turns
-	crowded       time.Time    // since when there is no free slot and calls wait; zero if it is not so
+	crowded       time.Time    // since when there is no free slot and calls wait, without a break; zero if it is not so
 	placed        []*modelCall // with a slot of their own that is still taken
 	calls         []*modelCall
 	draining, cut bool
@@ -172,18 +172,18 @@ func (m *model) submit(c *modelCall, noWait bool) {
 	case m.isStuck():
 		m.refuse(c, shed)
 	default:
+		rest := m.queued
 		if len(m.queued) >= m.queue {
 			victim := m.victim(c)
 			if victim == nil {
 				m.refuse(c, queueFull)
 				return
 			}
-			m.queued = without(m.queued, victim)
+			rest = without(rest, victim)
 			m.refuse(victim, shed)
-			m.arrange()
 		}
 		c.came = time.Now()
-		m.queued = append(m.queued, c)
+		m.queued = append(rest, c)
 		m.arrange()
 		if m.crowded.IsZero() && len(m.placed) >= m.Workers {
 			m.crowded = time.Now()

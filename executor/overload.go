@@ -21,8 +21,8 @@ type CoDel struct {
 	Interval time.Duration
 }
 
-// forever is longer than any wait.
-const forever = time.Duration(1<<63 - 1)
+// forever is longer than any wait, and can be added to any age without overflow: a human lifetime.
+const forever = time.Duration(1 << 61)
 
 // overload watches over the queue of a pool with MaxWait or Overload. It is guarded by Pool.mu.
 type overload struct {
@@ -30,7 +30,7 @@ type overload struct {
 	codel   *CoDel        // nil if there is none
 
 	byAge   list          // the queue, oldest first
-	crowded time.Duration // since when calls have been waiting for slots without a break; -1 while slots are free
+	crowded time.Duration // since when calls have been waiting for slots without a break, if any wait; -1 while slots are free
 	timer   *time.Timer   // expires the queue's calls; nil before the first waits
 	due     time.Duration // when the timer fires next, forever if it does not
 
@@ -62,6 +62,7 @@ func newOverload(cfg Config) (*overload, error) {
 		if codel.Interval == 0 {
 			codel.Interval = 100 * time.Millisecond
 		}
+		codel.Interval = min(codel.Interval, forever)
 		o.codel = &codel
 	}
 	return o, nil
@@ -97,11 +98,11 @@ func (o *overload) measure(run time.Duration) {
 	}
 }
 
-// watchQueueLocked begins to watch over a call that has been queued.
-func (p *Pool) watchQueueLocked(c *call) {
+// watchQueueLocked begins to watch over a call that has been queued, and is the first to wait after there was none or not.
+func (p *Pool) watchQueueLocked(c *call, first bool) {
 	o := p.overload
 	o.byAge.push(c)
-	if o.crowded < 0 && p.taken >= p.limit {
+	if (first || o.crowded < 0) && p.taken >= p.limit {
 		o.crowded = c.came
 	}
 	p.scheduleLocked(c.came)

@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -203,6 +204,75 @@ func TestWaitingCallsAreForgottenWhenTheyLeave(t *testing.T) {
 			cancel()
 		}
 		_, err := executor.Do(cancellable(t), p, noop)
+		require.NoError(t, err)
+	})
+}
+
+// Calls that wait for a moment and leave, or are started, leave no overload behind.
+func TestQueueThatEmptiesIsNoOverload(t *testing.T) {
+	for name, before := range map[string]func(t *testing.T, p *executor.Pool){
+		"a caller leaves": func(t *testing.T, p *executor.Pool) {
+			go executor.Do(t.Context(), p, sleep(20*time.Second))
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			_, err := executor.Do(ctx, p, never)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			time.Sleep(15 * time.Second)
+		},
+		"all are started": func(t *testing.T, p *executor.Pool) {
+			executor.Submit(t.Context(), p, sleep(10*time.Millisecond))
+			time.Sleep(2 * time.Millisecond)
+			for range 30 { // each waits for 8 ms, and then none does for 2
+				executor.Submit(t.Context(), p, sleep(10*time.Millisecond))
+				time.Sleep(10 * time.Millisecond)
+			}
+			go executor.Do(t.Context(), p, sleep(time.Second))
+			synctest.Wait()
+			time.Sleep(100 * time.Millisecond)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, executor.Config{Workers: 1, Queue: 100, Overload: &executor.CoDel{}})
+				before(t, p)
+				require.Zero(t, p.Stats().Queued)
+				require.Equal(t, executor.Refusals{}, p.Stats().Refused)
+				start := time.Now()
+				_, err := executor.Do(t.Context(), p, never)
+				require.Equal(t, executor.ErrShed, err)
+				require.Equal(t, 100*time.Millisecond, time.Since(start), "a busy queue for Interval is one")
+				require.NoError(t, p.Drain(t.Context()))
+			})
+		})
+	}
+}
+
+func TestLongestOfDurationsAreAsGoodAsForever(t *testing.T) {
+	const longest = time.Duration(math.MaxInt64)
+	for name, cfg := range map[string]executor.Config{
+		"Interval": {MaxWait: time.Minute, Overload: &executor.CoDel{Interval: longest}},
+		"Target":   {MaxWait: time.Minute, Overload: &executor.CoDel{Target: longest - 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg.Workers = 1
+				p := newPool(t, cfg)
+				go executor.Do(t.Context(), p, sleep(time.Hour))
+				synctest.Wait()
+				start := time.Now()
+				_, err := executor.Do(t.Context(), p, never)
+				require.Equal(t, executor.ErrMaxWait, err)
+				require.Equal(t, time.Minute, time.Since(start))
+				require.NoError(t, p.Drain(t.Context()))
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1, MaxWait: longest - 1})
+		go executor.Do(t.Context(), p, sleep(time.Hour))
+		synctest.Wait()
+		_, err := executor.Do(t.Context(), p, noop)
 		require.NoError(t, err)
 	})
 }
