@@ -284,6 +284,9 @@ func (p *Pool) fillLocked() {
 
 // finishLocked takes its place from c, which has ended, and returns the call that gets it.
 func (p *Pool) finishLocked(c *call) (next *call) {
+	if c.reported {
+		p.unstickLocked(c)
+	}
 	x := c.ctx
 	s := x.scope.Load()
 	if !s.returned {
@@ -292,7 +295,7 @@ func (p *Pool) finishLocked(c *call) (next *call) {
 	// The place remains s's while nested calls run in it; the last of them passes it on.
 	for ; s.overLocked(); s = s.up {
 		if s.up == nil {
-			next = p.releaseLocked(x, s)
+			next = p.releaseLocked(x)
 			break
 		}
 		if next = s.up.waiting.pop(); next != nil {
@@ -312,11 +315,8 @@ func (p *Pool) finishLocked(c *call) (next *call) {
 	return next
 }
 
-// releaseLocked takes its slot from a call, of which s is the scope and x the ctx, and returns the call that gets it.
-func (p *Pool) releaseLocked(x *callContext, s *scope) (next *call) {
-	if s.stuck {
-		p.stuck--
-	}
+// releaseLocked takes its slot from a call, of which x is the ctx, and returns the call that gets it.
+func (p *Pool) releaseLocked(x *callContext) (next *call) {
 	if t := x.slot.tenant; t != nil {
 		p.queued.vacate(t)
 	}

@@ -30,7 +30,7 @@ type scope struct {
 	// Guarded by Pool.mu. Invariant: calls wait only while one has the turn.
 	up       *scope // the call in whose slot this one runs, nil if it has one of its own
 	own      *callContext
-	stuck    bool // counts in Pool.stuck; of a call with a slot of its own
+	stuck    int  // calls in this slot that have been reported; more than 0 counts in Pool.stuck. Of a call with a slot of its own
 	returned bool // fn has returned, or is not going to be called
 	busy     bool // a nested call has the turn
 	waiting  list // nested calls
@@ -38,6 +38,14 @@ type scope struct {
 
 // returned is the scope of all calls that got through without one. Nobody writes to it.
 var returned = scope{returned: true}
+
+// root is the scope of the call that has the slot which s is in.
+func (s *scope) root() *scope {
+	for s.up != nil {
+		s = s.up
+	}
+	return s
+}
 
 // overLocked reports that nothing runs in s: neither fn nor a nested call.
 func (s *scope) overLocked() bool { return s.returned && !s.busy }

@@ -63,7 +63,6 @@ type modelCall struct {
 
 	came     time.Time // when it was queued
 	reported bool      // as stuck
-	stuck    bool      // its slot is
 	started  time.Time
 	running  bool // fn has been called and has not returned
 	over     bool // fn has returned, or will not be called
@@ -110,11 +109,6 @@ func (m *model) look(now time.Time) {
 			continue
 		}
 		c.reported, found = true, true
-		root := c
-		for root.parent != nil {
-			root = root.parent
-		}
-		root.stuck = true
 	}
 	if found && m.isStuck() {
 		for _, c := range m.queued {
@@ -125,13 +119,19 @@ func (m *model) look(now time.Time) {
 	}
 }
 
-func (m *model) stuck() (n int) {
-	for _, c := range m.placed {
-		if c.stuck {
-			n++
+// stuck is how many slots a call runs in that has been reported.
+func (m *model) stuck() int {
+	slots := make(map[*modelCall]bool)
+	for _, c := range m.calls {
+		if c.running && c.reported {
+			root := c
+			for root.parent != nil {
+				root = root.parent
+			}
+			slots[root] = true
 		}
 	}
-	return n
+	return len(slots)
 }
 
 func (m *model) isStuck() bool { return m.stuck() > 0 && m.stuck() >= m.Workers }

@@ -101,6 +101,7 @@ func (p *Pool) lookForStuck() {
 		}
 	}
 	p.reporting++
+	defer p.reported()
 	p.unlock()
 
 	seen.trace()
@@ -114,7 +115,6 @@ func (p *Pool) lookForStuck() {
 			}
 		}
 	}
-	p.reported()
 }
 
 // reported is called at the end of what Drain waits for.
@@ -125,15 +125,19 @@ func (p *Pool) reported() {
 	p.endLocked()
 }
 
-// stickLocked counts the slot that c runs in among those that are stuck.
+// stickLocked counts the slot that c runs in among those that are stuck, and unstickLocked does so no longer, once no call
+// in it is.
 func (p *Pool) stickLocked(c *call) {
-	s := c.ctx.open()
-	for s.up != nil {
-		s = s.up
-	}
-	if !s.stuck {
-		s.stuck = true
+	s := c.ctx.open().root()
+	if s.stuck++; s.stuck == 1 {
 		p.stuck++
+	}
+}
+
+func (p *Pool) unstickLocked(c *call) {
+	s := c.ctx.open().root()
+	if s.stuck--; s.stuck == 0 {
+		p.stuck--
 	}
 }
 

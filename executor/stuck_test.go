@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,5 +146,32 @@ func TestDrainWaitsForTheReportOfAStuckCall(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, p.Drain(t.Context()))
 		require.True(t, reported)
+	})
+}
+
+func TestSlotIsStuckAsLongAsTheStuckCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1, Queue: 1, StuckAfter: time.Minute})
+		executor.Submit(t.Context(), p, func(ctx context.Context) (int, error) {
+			ctx = context.WithoutCancel(ctx)
+			executor.Submit(ctx, p, sleep(2*time.Minute))
+			executor.Submit(ctx, p, sleep(30*time.Second))
+			return 0, nil
+		})
+		time.Sleep(90 * time.Second)
+		require.Equal(t, 1, p.Stats().Stuck)
+		time.Sleep(40 * time.Second) // the second has the slot
+		require.Equal(t, executor.Stats{Workers: 1, Running: 1, Oldest: 10 * time.Second}, load(p))
+		_, err := executor.Do(t.Context(), p, noop)
+		require.NoError(t, err)
+	})
+}
+
+func TestReportThatExitsIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, executor.Config{Workers: 1, StuckAfter: time.Second, OnStuck: func(executor.Running) { runtime.Goexit() }})
+		executor.Submit(t.Context(), p, sleep(time.Minute))
+		synctest.Wait()
+		require.NoError(t, p.Drain(t.Context()))
 	})
 }
