@@ -44,8 +44,9 @@ func (r *round) adapt(s Sample, bad bool, growth float64) float64 {
 	}
 }
 
-// AIMD is a [Limiter] that allows one call more after as many as the limit have returned within latency, and a tenth less
-// after one that took longer or was abandoned. The pools of several processes that call the same service come to equal
+// AIMD is a [Limiter] that allows one call more after as many as the limit have returned within latency, if at least half of
+// the limit was used, and a tenth less after one that took longer or was abandoned, at most once in as many calls as the
+// limit. The pools of several processes that call the same service come to equal
 // shares of it.
 func AIMD(latency time.Duration) Limiter {
 	if latency <= 0 {

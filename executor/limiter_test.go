@@ -2,7 +2,10 @@ package executor_test
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"sync"
@@ -283,4 +286,35 @@ func TestConcurrentCallsKeepAllLimits(t *testing.T) {
 	require.Equal(t, executor.Stats{Workers: stats.Workers}, stats)
 	require.GreaterOrEqual(t, ended.Load()+refused.Load(), int64(callers*calls))
 	require.Positive(t, started.Load())
+}
+
+// brokenLimiter has a bug that shows once.
+type brokenLimiter struct{ calls int }
+
+func (l *brokenLimiter) Next(s executor.Sample) float64 {
+	if l.calls++; l.calls == 1 {
+		panic("bug")
+	}
+	return s.Limit
+}
+
+func TestPanicOfALimiterIsNobodysToCatch(t *testing.T) {
+	const child = "GROVE_EXECUTOR_CHILD"
+	if os.Getenv(child) != "" {
+		p := newPool(t, executor.Config{Workers: 1, Limiter: new(brokenLimiter)})
+		_, err := executor.Do(cancellable(t), p, func(ctx context.Context) (int, error) {
+			ctx.Done() // with a cancel context of its own, the call could be ended twice
+			return 1, nil
+		})
+		fmt.Println("survived:", err)
+		return
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.timeout=1m")
+	cmd.Env = append(os.Environ(), child+"=1")
+	output, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(output), "panic: bug")
+	require.NotContains(t, string(output), "survived")
 }

@@ -97,7 +97,9 @@ func (w *worker) loop(c *call) (next *call, again bool) {
 		if c.begin(p) {
 			c.task.run(c.ctx)
 		}
-		c = w.finish(c)
+		ended := c
+		c = nil // what panics from here on is not the call
+		c = w.finish(ended)
 	}
 }
 
