@@ -364,6 +364,16 @@ func (p *Pool) unlink(c *call) bool {
 	return true
 }
 
+// countClosed counts a call that has been refused with err if that is ErrClosed, as [Pool.Drain] refuses those that wait.
+func (p *Pool) countClosed(err error) {
+	if err != ErrClosed { //nolint:errorlint // the refusal itself
+		return
+	}
+	p.mu.Lock()
+	p.refused.Closed++
+	p.mu.Unlock()
+}
+
 // measure tells those that want to know how long c, whose fn has returned, has run.
 func (p *Pool) measure(c *call) {
 	if c.observers == nil && p.limiter == nil && p.overload == nil {

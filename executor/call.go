@@ -72,7 +72,7 @@ type call struct {
 	priority Level
 	inline   bool        // the caller runs fn
 	timed    bool        // somebody needs to know when exactly fn was called
-	future   bool        // belongs to a Future
+	tells    bool        // belongs to a Future with observers, which Pool.reporting counts until they know
 	stop     func() bool // ends the watch over a Future's ctx
 
 	// observers want to know how the call ends. came is when its caller came, if there are any, or when it was queued.
@@ -204,7 +204,13 @@ func (c *call) settle(p *Pool) {
 	for {
 		switch w := c.load(); w.phase() {
 		case waiting:
-			c.refuse(p, c.refusal())
+			err := c.refusal()
+			if c.move(w, w.to(refused)) {
+				p.countClosed(err)
+				c.err = err
+				c.release(p)
+				return
+			}
 		case running:
 			if c.move(w, w.to(done)) {
 				return
@@ -220,20 +226,20 @@ func (c *call) settle(p *Pool) {
 	}
 }
 
+// refuse refuses the call of a Future with an error that has been counted, unless its caller has left.
+func (c *call) refuse(p *Pool, err error) {
+	if c.move(waiting, refused) {
+		c.err = err
+		c.dismiss(p)
+	}
+}
+
 // refusal tells why a call that was admitted is not started: its ctx has ended, or Drain has given up.
 func (c *call) refusal() error {
 	if cause := context.Cause(c.ctx.Context); cause != nil {
 		return notStarted(cause)
 	}
 	return ErrClosed
-}
-
-// refuse refuses a call, unless it has begun or has been refused already.
-func (c *call) refuse(p *Pool, err error) {
-	if c.move(waiting, refused) {
-		c.err = err
-		c.release(p)
-	}
 }
 
 // dismiss tells the caller that the call has been refused.
@@ -244,12 +250,20 @@ func (c *call) dismiss(p *Pool) {
 	c.release(p)
 }
 
-// release wakes the caller for the last time: the call has ended for it.
+// release wakes the caller for the last time: the call has ended for it. Hooks of a Future are called on a goroutine of
+// their own, since this one, a worker or Drain, has others to serve.
 func (c *call) release(p *Pool) {
-	if c.future {
-		c.tell(p, c.outcome())
+	if c.tells {
+		go c.report(p)
+		return
 	}
 	c.wake <- struct{}{}
+}
+
+func (c *call) report(p *Pool) {
+	defer p.reported()
+	defer func() { c.wake <- struct{}{} }() // whatever becomes of the hooks
+	c.tell(p, c.outcome())
 }
 
 // outcome is the error that the caller gets.

@@ -39,14 +39,16 @@
 //     in which they came; in an overload that a CoDel sees, in the opposite one.
 //   - Keys that have calls waiting take turns, so a key waits at most for one call of each other key, not for all. Calls
 //     without a key are one key in this, but PerKey does not hold for them.
-//   - Higher priorities go first, but each level that waits has a turn after sixteen turns of others.
+//   - Higher priorities go first, but each level that waits has a turn after sixteen turns of others, Low one later if
+//     Normal waits, too.
 //   - A full queue makes room for a call of a higher priority than the lowest in it, or of a key that has at least two
 //     calls fewer in it than another of the same priority: the last call of that gets [ErrShed]. So a busy key cannot keep
 //     the others out. To find that call, each key that waits is looked at.
 //   - The slot of a call is free before its caller knows that the call has ended.
 //   - A call made with the ctx of another call on the same pool is nested in that call: it runs in its parent's slot,
-//     one at a time, and needs no place in the queue. So calls on one pool that wait for each other do not deadlock, if
-//     each passes on the ctx that it got. Calls that wait for each other across pools need an order, as locks do.
+//     one at a time, and needs no place in the queue. So a call on a pool may wait for what it calls there itself, with
+//     the ctx that it got, and so on down, at any size of the pool. Calls nested in the same call must not wait for each
+//     other, and those that do so across pools need an order, as locks do.
 //   - When Drain or Close has returned nil, no goroutine of the pool is left. When it returns a [*DrainError], that
 //     lists every call that runs, for how long and where.
 //
@@ -80,10 +82,11 @@
 // to sleep, as short ones do, spares the caller a select.
 //
 // An uncontended Do takes one lock to start and one to end, and allocates nothing but, on every eighth call, room for
-// the next contexts (BenchmarkDo). A cancel context is made only if fn asks its ctx for Done, as deriving from it does.
-// Inline spares the goroutines and, where no call waits and fn does not ask for Done, the locks, and costs a fifth of that;
-// a refusal costs no more (BenchmarkRefused). Nested calls and Submit allocate, and so do calls with a key under PerKey, and
-// the first that waits of a key. Observers, MaxWait, CoDel, a Limiter and StuckAfter make each call read the clock; a
+// the next contexts, and room for the result where the call before had one of another type (BenchmarkDo). A cancel context
+// is made only if fn asks its ctx for Done, as deriving from it does. Inline spares the goroutines and, where no call waits
+// and fn does not ask for Done, the locks, and costs a fifth of that; a refusal costs no more (BenchmarkRefused). Nested
+// calls and Submit allocate, and so do calls with a key under PerKey, and the first that waits of a key. A Future with
+// observers takes a goroutine for them. Observers, MaxWait, CoDel, a Limiter and StuckAfter make each call read the clock; a
 // Limiter and a CoDel take one or two locks more, and with these, PerKey or StuckAfter so do inline calls.
 //
 // # Testing

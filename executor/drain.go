@@ -14,9 +14,10 @@ type drain struct {
 	ended   chan struct{} // no call runs, and no worker lives
 
 	// Guarded by Pool.mu.
-	gaveUp bool  // cut is closed
-	over   bool  // ended is closed
-	cause  error // why
+	gaveUp bool        // cut is closed
+	over   bool        // ended is closed
+	cause  error       // why
+	timer  *time.Timer // closes overdue; nil before cut is closed
 }
 
 // grace is how long calls have to end when Drain has cancelled their ctx.
@@ -29,7 +30,8 @@ const grace = 100 * time.Millisecond
 // [ErrDraining]. Of calls that run on 100 ms later the callers get an [*AbandonedError], if they are not running fn
 // themselves, and Drain returns a [*DrainError] that lists them; it returns nil as soon as there are none.
 //
-// Hooks and OnStuck that do not return hold Drain up in the same way, and then it returns a DrainError without calls.
+// Hooks of Futures, CallStuck and OnStuck that do not return hold Drain up in the same way, and then it returns a DrainError
+// without calls.
 //
 // Drain may be called again, and by several goroutines: they wait for the same end, and when one gives up all do. After
 // that, Drain waits for what was left behind, until its ctx ends. No goroutine of the pool outlives the last call.
@@ -81,6 +83,9 @@ func (p *Pool) endLocked() {
 		return
 	}
 	p.drain.over = true
+	if p.drain.timer != nil {
+		p.drain.timer.Stop()
+	}
 	if p.watchdog != nil {
 		p.watchdog.Stop()
 	}
@@ -108,9 +113,8 @@ func (p *Pool) giveUp(cause error) {
 	}
 	d.gaveUp, d.cause = true, cause
 	close(d.cut)
-	time.AfterFunc(grace, p.abandonAll)
+	d.timer = time.AfterFunc(grace, p.abandonAll)
 	refused = p.emptyLocked()
-	p.refused.Closed += uint64(len(refused))
 	for c := range p.placedLocked {
 		if c.warm != 0 && !c.load().inside() {
 			continue // if it is about to begin it finds out by itself

@@ -372,3 +372,75 @@ func TestDrainDoesNotWaitForeverForHooks(t *testing.T) {
 		})
 	}
 }
+
+func TestDrainWaitsForTheHooksOfFuturesHoweverTheyEnd(t *testing.T) {
+	exits := func(context.Context) (int, error) { runtime.Goexit(); return 0, nil }
+	for name, submit := range map[string]func(t *testing.T, p *executor.Pool){
+		"they return": func(t *testing.T, p *executor.Pool) { executor.Submit(t.Context(), p, noop) },
+		"they exit":   func(t *testing.T, p *executor.Pool) { executor.Submit(t.Context(), p, exits) },
+		"they are left": func(t *testing.T, p *executor.Pool) {
+			ctx, cancel := context.WithCancel(t.Context())
+			executor.Submit(ctx, p, sleep(time.Second))
+			synctest.Wait()
+			cancel()
+		},
+		"they are left while they wait": func(t *testing.T, p *executor.Pool) {
+			ctx, cancel := context.WithCancel(t.Context())
+			executor.Submit(t.Context(), p, sleep(0))
+			executor.Submit(ctx, p, never)
+			cancel()
+		},
+		"they are refused": func(t *testing.T, p *executor.Pool) {
+			executor.Submit(t.Context(), p, sleep(0))
+			executor.Submit(t.Context(), p, never, executor.NoWait())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var begun, returned atomic.Int32
+				hook := func(context.Context, executor.CallInfo, error) {
+					begun.Add(1)
+					time.Sleep(time.Minute)
+					returned.Add(1)
+				}
+				p := newPool(t, executor.Config{Workers: 1, Hooks: &executor.Hooks{CallEnded: hook, CallRefused: hook}})
+				submit(t, p)
+				require.NoError(t, p.Drain(t.Context()))
+				require.NotZero(t, begun.Load())
+				require.Equal(t, begun.Load(), returned.Load())
+			})
+		})
+	}
+}
+
+func TestCallsThatDrainRefusesAreCounted(t *testing.T) {
+	for name, submit := range map[string]func(t *testing.T, p *executor.Pool) *executor.Future[int]{
+		"queued": func(t *testing.T, p *executor.Pool) *executor.Future[int] {
+			executor.Submit(t.Context(), p, sleep(50*time.Millisecond))
+			return executor.Submit(t.Context(), p, never)
+		},
+		"nested": func(t *testing.T, p *executor.Pool) *executor.Future[int] {
+			nested := make(chan *executor.Future[int])
+			executor.Submit(t.Context(), p, func(ctx context.Context) (int, error) {
+				ctx = context.WithoutCancel(ctx)
+				executor.Submit(ctx, p, sleep(50*time.Millisecond))
+				nested <- executor.Submit(ctx, p, never)
+				time.Sleep(50 * time.Millisecond)
+				return 0, nil
+			})
+			return <-nested
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, executor.Config{Workers: 1})
+				f := submit(t, p)
+				synctest.Wait()
+				require.NoError(t, p.Close())
+				_, err := f.Await(t.Context())
+				require.Equal(t, executor.ErrClosed, err)
+				require.Equal(t, executor.Refusals{Closed: 1}, p.Stats().Refused)
+			})
+		})
+	}
+}

@@ -87,7 +87,8 @@ type Running struct {
 	Name, Key string
 	// Age is for how long fn has been running.
 	Age time.Duration
-	// Stack is the stack of the goroutine that runs fn, followed by those of the goroutines it started.
+	// Stack is the stack of the goroutine that runs fn, followed by those of the goroutines it started. It is empty for a
+	// call that runs on its caller's goroutine, fifty frames or more from either end of the stack: tracebacks leave them out.
 	Stack []byte
 }
 

@@ -28,11 +28,16 @@ func Submit[T any](
 	c := &f.call
 	c.wake = make(chan struct{}, 1)
 	c.task = &f.task
-	c.future = true
 	c.spare = make([]callContext, 1)
 	c.fill(p, ctx, fn, o)
+	if c.observers != nil {
+		c.tells = true
+		p.mu.Lock()
+		p.reporting++
+		p.mu.Unlock()
+	}
 	if ctx.Err() != nil {
-		c.refuse(p, c.refusal())
+		c.refuse(p, notStarted(context.Cause(ctx)))
 		return f
 	}
 	if ctx.Done() != nil {
@@ -45,7 +50,6 @@ func Submit[T any](
 	w, _, err := p.admit(c, p.enclosing(ctx), o.noWait)
 	if err != nil {
 		c.refuse(p, err)
-		c.settle(p)
 	}
 	if w != nil {
 		w.start()

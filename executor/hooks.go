@@ -8,8 +8,9 @@ import (
 
 // Hooks observe calls; see [Config.Hooks] and [Pool.Observe]. Any of the functions may be nil. They are called without
 // locks held, and several at a time; a slow hook slows the calls down. ctx is the caller's. Each call has one of
-// CallEnded and CallRefused, before its caller can know how it ended: on the goroutine of [Do], or on another for a
-// [Future]. Hooks are used by pointer and not changed once a pool has them. They should not drain or close the pool, which waits for them.
+// CallEnded and CallRefused, before its caller can know how it ended: on the goroutine of [Do], once the pool is through
+// with the call, or for a [Future] on one of its own, for which [Pool.Drain] waits. Hooks are used by pointer and not changed
+// once a pool has them. They should not drain or close the pool.
 type Hooks struct {
 	// CallEnded is called for a call whose fn was called. err is what the caller gets: what fn returned, a [*PanicError],
 	// [ErrGoexit] or, if the caller leaves while fn runs, an [*AbandonedError]: nobody is told what fn comes to after that,

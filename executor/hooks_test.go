@@ -202,3 +202,44 @@ func TestCallsOfBusyPoolsCountAsRefused(t *testing.T) {
 		require.Equal(t, executor.Refusals{QueueFull: 4, Closed: 1}, p.Stats().Refused)
 	})
 }
+
+// A hook that hangs is on a goroutine of its own, and so is one that ends it.
+func TestHooksOfFuturesHoldNobodyUp(t *testing.T) {
+	for name, hook := range map[string]func(release <-chan struct{}){
+		"a hook that does not return": func(release <-chan struct{}) { <-release },
+		"a hook that calls Goexit":    func(<-chan struct{}) { runtime.Goexit() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				told := func(context.Context, executor.CallInfo, error) { hook(release) }
+				p := newPool(t, executor.Config{Workers: 2, Hooks: &executor.Hooks{CallEnded: told, CallRefused: told}})
+				f := executor.Submit(t.Context(), p, noop)
+				executor.Submit(t.Context(), p, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
+				executor.Submit(ended(), p, never)
+				synctest.Wait()
+				require.Equal(t, executor.Stats{Workers: 2}, load(p))
+				polite, stuck := make(chan error, 1), make(chan struct{})
+				executor.Submit(t.Context(), p, func(ctx context.Context) (int, error) {
+					_, err := untilEnd(ctx)
+					polite <- err
+					return 0, err
+				})
+				executor.Submit(t.Context(), p, func(context.Context) (int, error) { return stuckForever(stuck) })
+				executor.Submit(t.Context(), p, never)
+				synctest.Wait()
+				start := time.Now()
+				var left *executor.DrainError
+				require.ErrorAs(t, p.Close(), &left)
+				require.Equal(t, 100*time.Millisecond, time.Since(start))
+				require.Equal(t, executor.ErrDraining, <-polite)
+				require.Len(t, left.Running, 1)
+				close(release)
+				close(stuck)
+				_, err := f.Await(t.Context())
+				require.NoError(t, err)
+				require.NoError(t, p.Drain(t.Context()))
+			})
+		})
+	}
+}

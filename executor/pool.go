@@ -87,7 +87,7 @@ type Pool struct {
 	watchdog *time.Timer // nil before the first call
 	stuck    int         // slots that are taken by a call that has been reported
 
-	reporting int // reports of stuck and of expired calls under way, for which Drain waits
+	reporting int // what Drain waits for besides calls: reports of stuck and of expired calls, and Futures with observers
 
 	idle    *worker // parked workers; the one parked last is woken first
 	parked  int     // how many
