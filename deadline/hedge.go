@@ -55,8 +55,7 @@ type HedgePolicy struct {
 // Hedge panics if the policy has a negative field. It costs one goroutine for each attempt and a timer
 // (BenchmarkHedge).
 func Hedge[T any](ctx context.Context, p HedgePolicy, f func(ctx context.Context, attempt int) (T, error), discard ...func(T)) (T, error) {
-	v, release, err := HedgeHeld(ctx, p, f, discard...)
-	release()
+	v, _, err := newHedge(ctx, &p, f).run(discard)
 	return v, err
 }
 
@@ -67,16 +66,8 @@ func Hedge[T any](ctx context.Context, p HedgePolicy, f func(ctx context.Context
 // release is never nil and may be called more than once. Call it, whatever err is, when done with the result.
 func HedgeHeld[T any](ctx context.Context, p HedgePolicy, f func(ctx context.Context, attempt int) (T, error), discard ...func(T)) (v T, release func(), err error) {
 	h := newHedge(ctx, &p, f)
-	h.run(discard)
-	switch {
-	case h.panicked != nil:
-		panic(h.panicked.Rethrown())
-	case h.exited:
-		runtime.Goexit()
-	case h.winner == 0:
-		return v, func() {}, &RetryError{Attempts: h.failed, Stopped: h.stopped}
-	}
-	return h.value, h.cancels[h.winner-1], nil
+	h.held = true
+	return h.run(discard)
 }
 
 // hedge is the state of one call. Only the caller's goroutine touches it; the attempts' goroutines send outcomes.
@@ -84,6 +75,7 @@ type hedge[T any] struct {
 	rules
 	ctx       context.Context
 	f         func(context.Context, int) (T, error)
+	held      bool // the context of the winner is the caller's to end
 	delay     time.Duration
 	delayFunc func() time.Duration
 	outcomes  chan outcome[T]
@@ -132,8 +124,22 @@ func newHedge[T any](ctx context.Context, p *HedgePolicy, f func(context.Context
 	return h
 }
 
-// run returns when there is a result or will be none, and no attempt is running any more.
-func (h *hedge[T]) run(discard []func(T)) {
+// run is the call from its first attempt to what becomes of it.
+func (h *hedge[T]) run(discard []func(T)) (v T, release func(), err error) {
+	h.decide(discard)
+	switch {
+	case h.panicked != nil:
+		panic(h.panicked.Rethrown())
+	case h.exited:
+		runtime.Goexit()
+	case h.winner == 0:
+		return v, func() {}, &RetryError{Attempts: h.failed, Stopped: h.stopped}
+	}
+	return h.value, h.cancels[h.winner-1], nil
+}
+
+// decide returns when there is a result or will be none, and no attempt is running any more.
+func (h *hedge[T]) decide(discard []func(T)) {
 	defer h.finish(discard) // also if DelayFunc or Fatal panics
 	if h.stopped = Require(h.ctx, h.need); h.stopped != nil {
 		return
@@ -241,14 +247,14 @@ func (h *hedge[T]) record(o outcome[T]) bool {
 	return !o.returned
 }
 
-// finish ends all attempts but the winner's, waits for them, and discards what they return. If one of them did not
-// return, there is no winner either.
+// finish ends all attempts, except the context of a winner that is held, waits for them, and discards what they return.
+// If one of them did not return, there is no winner either.
 func (h *hedge[T]) finish(discard []func(T)) {
 	if h.timer != nil {
 		h.timer.Stop()
 	}
 	for i, cancel := range h.cancels {
-		if i+1 != h.winner {
+		if !h.held || i+1 != h.winner {
 			cancel()
 		}
 	}
@@ -261,11 +267,18 @@ func (h *hedge[T]) finish(discard []func(T)) {
 		h.cancels[h.winner-1]()
 		h.late = append(h.late, h.value)
 	}
+	discarded := false
+	defer func() {
+		if h.winner > 0 && !discarded { // a discard did not return, so there will be no release
+			h.cancels[h.winner-1]()
+		}
+	}()
 	for _, v := range h.late {
 		for _, d := range discard {
 			d(v)
 		}
 	}
+	discarded = true
 }
 
 // attempt calls f on a goroutine of its own and sends how that ended. There is always a receiver: finish stays for it.

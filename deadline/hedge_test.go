@@ -420,6 +420,40 @@ func TestHedgeEndsTheContextOfTheWinner(t *testing.T) {
 	require.Error(t, winner())
 }
 
+func TestHedgeEndsTheContextOfTheWinnerBeforeItWaitsForTheOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		var winner func() error
+		_, err := deadline.Hedge(ctx, deadline.HedgePolicy{Delay: ms}, func(ctx context.Context, attempt int) (int, error) {
+			if attempt == 2 {
+				winner = ctx.Err
+				return attempt, nil
+			}
+			<-ctx.Done()
+			time.Sleep(ms)
+			require.Equal(t, context.Canceled, winner())
+			return 0, ctx.Err()
+		})
+		require.NoError(t, err)
+	})
+}
+
+func TestHedgeHeldEndsTheContextOfAWinnerThatAPanicOfDiscardLoses(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
+		var winner func() error
+		require.PanicsWithValue(t, "discard", func() {
+			_, _, _ = deadline.HedgeHeld(ctx, deadline.HedgePolicy{Delay: ms}, func(ctx context.Context, attempt int) (int, error) {
+				if attempt == 2 {
+					winner = ctx.Err
+				} else {
+					<-ctx.Done()
+				}
+				return attempt, nil
+			}, func(int) { panic("discard") })
+		})
+		require.Equal(t, context.Canceled, winner())
+	})
+}
+
 func TestHedgeHeldKeepsTheContextOfTheWinnerUntilRelease(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context, _ func() time.Duration) {
 		states := make([]func() error, 3)
