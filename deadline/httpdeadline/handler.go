@@ -2,6 +2,7 @@ package httpdeadline
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -28,22 +29,32 @@ import (
 func Handler(next http.Handler, p Policy) http.Handler {
 	p.validate()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d, ok := p.allowed(r)
-		switch {
-		case !ok:
-			next.ServeHTTP(w, r)
-		case d <= 0:
-			answerExpired(w, r)
-		default:
-			ctx, cancel := deadline.With(r.Context(), "request", d)
+		ctx := r.Context()
+		d, limited := p.allowed(r)
+		if limited {
+			var cancel context.CancelFunc
+			ctx, cancel = deadline.With(ctx, "request", d)
 			defer cancel()
+		}
+		switch {
+		case isOver(ctx):
+			answerExpired(w, r)
+		case !limited:
+			next.ServeHTTP(w, r)
+		default:
 			tracked := &writer{ResponseWriter: w}
 			next.ServeHTTP(tracked.withHijack(), r.WithContext(ctx))
-			if left, _ := deadline.Remaining(ctx); left <= 0 && !tracked.answered {
+			if isOver(ctx) && !tracked.answered {
 				answerExpired(w, r)
 			}
 		}
 	})
+}
+
+// isOver tells whether ctx has a deadline and that has passed.
+func isOver(ctx context.Context) bool {
+	left, ok := deadline.Remaining(ctx)
+	return ok && left <= 0
 }
 
 func answerExpired(w http.ResponseWriter, r *http.Request) {
@@ -88,10 +99,18 @@ func (w *writer) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-// ReadFrom keeps io.Copy from a file to a connection in the kernel: Copy asks the writer below in its turn.
-func (w *writer) ReadFrom(r io.Reader) (int64, error) {
-	w.answered = true
-	return io.Copy(w.ResponseWriter, r)
+// ReadFrom keeps io.Copy from a file to a connection in the kernel: Copy asks the writer below in its turn. Where an
+// answer is to begin, Write sees whether there is anything to begin it with, and gets as much as tells a content's type.
+func (w *writer) ReadFrom(r io.Reader) (n int64, err error) {
+	const sniffed = 512
+	if !w.answered {
+		n, err = io.Copy(struct{ io.Writer }{w}, io.LimitReader(r, sniffed))
+		if n < sniffed || err != nil {
+			return n, err
+		}
+	}
+	rest, err := io.Copy(w.ResponseWriter, r)
+	return n + rest, err
 }
 
 // Flush is for handlers that ask for an http.Flusher.
@@ -103,18 +122,25 @@ func (w *writer) FlushError() error {
 	return err
 }
 
-// withHijack is w with a Hijack method if the writer below has one: with HTTP/2 there must not seem to be one.
+// withHijack is w with a Hijack method if one of the writers below has one, which a ResponseController would find behind
+// w's back: with HTTP/2 there must not seem to be one.
 func (w *writer) withHijack() http.ResponseWriter {
-	if _, ok := w.ResponseWriter.(http.Hijacker); ok {
-		return hijackWriter{w}
+	for below := w.ResponseWriter; ; {
+		switch b := below.(type) {
+		case http.Hijacker:
+			return hijackWriter{w}
+		case interface{ Unwrap() http.ResponseWriter }:
+			below = b.Unwrap()
+		default:
+			return w
+		}
 	}
-	return w
 }
 
 type hijackWriter struct{ *writer }
 
 func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := w.ResponseWriter.(http.Hijacker).Hijack()
+	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	w.answered = w.answered || err == nil
 	return conn, buffered, err
 }

@@ -41,10 +41,17 @@ func newRequest(t *testing.T, url string, headers ...string) *http.Request {
 // serve calls a Handler with a request that has those headers.
 func serve(t *testing.T, p httpdeadline.Policy, next http.HandlerFunc, headers ...string) answer {
 	t.Helper()
+	return serveRequest(p, next, newRequest(t, "/", headers...))
+}
+
+// serveRequest calls a Handler with r.
+func serveRequest(p httpdeadline.Policy, next http.HandlerFunc, r *http.Request) answer {
 	w := httptest.NewRecorder()
-	httpdeadline.Handler(next, p).ServeHTTP(w, newRequest(t, "/", headers...))
+	httpdeadline.Handler(next, p).ServeHTTP(w, r)
 	return answer{w.Code, w.Header(), w.Body.String()}
 }
+
+func notCalled(http.ResponseWriter, *http.Request) { panic("called") }
 
 // granted is the time that a handler has for a request with those headers, or -1 if no end.
 func granted(t *testing.T, p httpdeadline.Policy, headers ...string) time.Duration {
@@ -130,6 +137,39 @@ func TestHandlerDoesNotCallWhenNoTimeIsLeft(t *testing.T) {
 		requireExpired(t, serve(t, httpdeadline.Policy{}, func(http.ResponseWriter, *http.Request) { panic("called") }, header, "0"))
 	}
 	requireExpired(t, serve(t, httpdeadline.Policy{}, func(http.ResponseWriter, *http.Request) { panic("called") }, "grpc-timeout", "0n"))
+}
+
+// slow is a context that takes a nanosecond to tell its deadline.
+type slow struct{ context.Context }
+
+func (s slow) Deadline() (time.Time, bool) {
+	time.Sleep(time.Nanosecond)
+	return s.Context.Deadline()
+}
+
+func TestHandlerDoesNotCallWhenTheTimeLeftHasPassedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRequest(t, "/", "grpc-timeout", "1n")
+		requireExpired(t, serveRequest(httpdeadline.Policy{}, notCalled, r.WithContext(slow{r.Context()})))
+	})
+}
+
+func TestHandlerDoesNotCallWhenTheRequestsContextIsOutOfTime(t *testing.T) {
+	ctx, cancel := deadline.With(t.Context(), "outer", 0)
+	defer cancel()
+	for _, p := range []httpdeadline.Policy{{}, {Default: time.Second}} {
+		requireExpired(t, serveRequest(p, notCalled, newRequest(t, "/").WithContext(ctx)))
+	}
+}
+
+func TestHandlerCallsForAClientThatHasHungUpInTime(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, p := range []httpdeadline.Policy{{}, {Default: time.Hour}} {
+		called := false
+		serveRequest(p, func(http.ResponseWriter, *http.Request) { called = true }, newRequest(t, "/").WithContext(ctx))
+		require.True(t, called)
+	}
 }
 
 func TestHandlerEndsTheContextWithANamedBudget(t *testing.T) {

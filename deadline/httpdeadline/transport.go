@@ -3,6 +3,7 @@ package httpdeadline
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"time"
 
@@ -26,12 +27,14 @@ func Transport(base http.RoundTripper, p Policy) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return &transport{base: base, margin: p.Margin, min: max(p.Min, time.Millisecond)}
+	need := max(p.Min, time.Millisecond)
+	need += min(p.Margin, math.MaxInt64-need)
+	return &transport{base: base, margin: p.Margin, need: need}
 }
 
 type transport struct {
-	base        http.RoundTripper
-	margin, min time.Duration
+	base         http.RoundTripper
+	margin, need time.Duration // need includes the margin
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -39,7 +42,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		return t.base.RoundTrip(r)
 	}
-	if err := deadline.Require(ctx, t.margin+t.min); err != nil {
+	if err := deadline.Require(ctx, t.need); err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close()
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -118,6 +119,8 @@ func TestTransportDoesNotDialForLessThanMin(t *testing.T) {
 		{49 * ms, httpdeadline.Policy{Margin: 20 * ms, Min: 30 * ms}, "need 50ms, 49ms left"},
 		{999 * time.Microsecond, httpdeadline.Policy{}, "need 1ms, 999µs left"},
 		{20 * ms, httpdeadline.Policy{Margin: 20 * ms}, "need 21ms, 20ms left"},
+		{20 * ms, httpdeadline.Policy{Margin: math.MaxInt64}, "need 2562047h47m16.854775807s, 20ms left"},
+		{20 * ms, httpdeadline.Policy{Margin: ms, Min: math.MaxInt64}, "need 2562047h47m16.854775807s, 20ms left"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := deadline.With(t.Context(), "request", c.left)
