@@ -13,7 +13,8 @@ import (
 type Error struct {
 	// Name is the name of the budget that ran out, empty for a deadline that this package did not set.
 	Name string
-	// Limit is what that budget was given when it was made, 0 for a deadline that this package did not set.
+	// Limit is what that budget was given when it was made, 0 for a deadline that this package did not set. It is less than
+	// that if there was nothing left to give.
 	Limit time.Duration
 	// Inherited tells that the time which ran out was not the caller's own: an outer budget had less left, or the
 	// deadline was set by something else.
@@ -22,7 +23,7 @@ type Error struct {
 	Err error
 }
 
-// Error names the budget and its limit, followed by the failure unless that says nothing more.
+// Error names the budget and its limit, if that was more than 0, followed by the failure unless that says nothing more.
 func (e *Error) Error() string {
 	text := "deadline: "
 	if e.Name != "" {
@@ -31,7 +32,7 @@ func (e *Error) Error() string {
 	if short, ok := e.Err.(*shortError); ok { //nolint:errorlint // deeper down it is not about this budget
 		return text + short.Error()
 	}
-	if e.Limit != 0 {
+	if e.Limit > 0 {
 		text += e.Limit.String() + " "
 	}
 	text += "exceeded"

@@ -42,6 +42,7 @@ func TestErrorTextNamesTheBudgetAndWhatCameOfIt(t *testing.T) {
 		text string
 	}{
 		{deadline.Error{Name: "db", Limit: 50 * time.Millisecond}, "deadline: db: 50ms exceeded"},
+		{deadline.Error{Name: "db", Limit: -50 * time.Millisecond}, "deadline: db: exceeded"},
 		{deadline.Error{Name: "db", Limit: 50 * time.Millisecond, Err: context.DeadlineExceeded}, "deadline: db: 50ms exceeded"},
 		{deadline.Error{Name: "db", Limit: 50 * time.Millisecond, Err: io.EOF}, "deadline: db: 50ms exceeded: EOF"},
 		{deadline.Error{Name: "request", Limit: time.Second, Inherited: true, Err: io.EOF}, "deadline: request: 1s exceeded (inherited): EOF"},
