@@ -11,12 +11,16 @@ import (
 // to be a single object; the price is that an Error that is kept keeps its context from being collected.
 type budgetCtx struct {
 	context.Context
-	own Error // the cause with which the context inside ends when its own time is over
+	own    Error           // the cause with which the context inside ends when its own time is over
+	parent context.Context // what the context inside is derived from
 }
 
 // inheritedCtx is a budget that sets no deadline because its parent's is not later: all time that can run out is
 // inherited.
-type inheritedCtx struct{ context.Context }
+type inheritedCtx struct {
+	context.Context
+	parent context.Context
+}
 
 type budgetKey struct{}
 
@@ -43,7 +47,7 @@ func (i *inheritedCtx) String() string { return fmt.Sprint(i.Context) }
 
 // budgetOf returns the innermost budget with a deadline of its own that ctx is within, which is the earliest of those
 // that this package set, and whether ctx has inherited it through a budget without one. It returns nil if there is
-// none.
+// none. It goes by values, which a context keeps that context.WithoutCancel has detached from the budget.
 func budgetOf(ctx context.Context) (b *budgetCtx, inherited bool) {
 	for {
 		switch found := ctx.Value(budgetKey{}).(type) {
@@ -59,12 +63,17 @@ func budgetOf(ctx context.Context) (b *budgetCtx, inherited bool) {
 
 func (b *budgetCtx) isOwn(e *Error) bool { return b != nil && &b.own == e }
 
-// isWithin tells whether e is the cause of b or of a budget around it.
-func (b *budgetCtx) isWithin(e *Error) bool {
-	for b != nil && !b.isOwn(e) {
-		b, _ = budgetOf(b.Context)
+// endsOf tells whether ctx, whose cause is e, is known to have ended with the budget whose own e is: what has the Done
+// channel of a budget ends with it, and a budget with the cause of another has it from its parent.
+func endsOf(ctx context.Context, e *Error) bool {
+	switch b := ctx.Value(budgetKey{}).(type) {
+	case *budgetCtx:
+		return b.Done() == ctx.Done() && (b.isOwn(e) || endsOf(b.parent, e))
+	case *inheritedCtx:
+		return b.Done() == ctx.Done() && endsOf(b.parent, e)
+	default:
+		return false
 	}
-	return b != nil
 }
 
 // With returns a context that ends d from now at the latest. If it ends because d is over, its cause is an [*Error]
@@ -84,7 +93,7 @@ func until(parent context.Context, t time.Time, name string, limit time.Duration
 	if theirs, ok := parent.Deadline(); ok && !theirs.After(t) {
 		return unlimited(parent)
 	}
-	b := &budgetCtx{own: Error{Name: name, Limit: limit}}
+	b := &budgetCtx{own: Error{Name: name, Limit: limit}, parent: parent}
 	var cancel context.CancelFunc
 	b.Context, cancel = context.WithDeadlineCause(parent, t, &b.own)
 	return b, cancel
@@ -93,7 +102,7 @@ func until(parent context.Context, t time.Time, name string, limit time.Duration
 // unlimited is a budget that has as much time as its parent.
 func unlimited(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
-	return &inheritedCtx{ctx}, cancel
+	return &inheritedCtx{ctx, parent}, cancel
 }
 
 // Do calls f with a context that [With] makes, waits for it, and returns what it returned. It never leaves f behind: an
@@ -131,18 +140,20 @@ func Do[T any](ctx context.Context, name string, d time.Duration, f func(ctx con
 // package did not set gives an Error without a name, with Inherited set and with the cause that its maker gave it, if
 // any, as Err.
 //
-// A context that was cancelled because somebody else's time ran out, as a group's is when one of its tasks returns an
-// *Error, was cancelled: its cause is no budget that it is within.
+// A context whose Err is context.Canceled was cancelled, whatever its cause: a group may be cancelled because a task of
+// it returned an *Error, and a context that outlives a budget may be cancelled with the cause of that. The exception is
+// a [Linger] that ends so when its time is over. Cause tells this for its own context, for values added to it, and for
+// budgets made of these, but not for contexts that package context derives from them with a cancel of their own.
 func Cause(ctx context.Context) (*Error, bool) {
-	cause, over := context.Cause(ctx), ctx.Err() == context.DeadlineExceeded
-	if e, ok := cause.(*Error); ok { //nolint:errorlint // what a cause wraps may be a sibling's
+	over := ctx.Err() == context.DeadlineExceeded // asked first: a context that has an Err has its cause
+	cause := context.Cause(ctx)
+	//nolint:errorlint // what a cause wraps may be a sibling's
+	if e, ok := cause.(*Error); ok && (over || endsOf(ctx, e)) {
 		b, inherited := budgetOf(ctx)
-		if b.isOwn(e) && !inherited {
+		if b.isOwn(e) && !inherited && (!over || sameDeadline(b, ctx)) {
 			return e, true
 		}
-		if over || b.isWithin(e) {
-			return e.inherited(), true
-		}
+		return e.inherited(), true
 	}
 	if !over {
 		return nil, false
@@ -167,10 +178,11 @@ func Remaining(ctx context.Context) (time.Duration, bool) {
 // it returns, at once, an [*Error] that says "need 50ms, 3ms left", or, for a ctx that was cancelled, an error in which
 // errors.Is finds ctx.Err() and the cause. Ask before starting what could not be finished in time.
 func Require(ctx context.Context, need time.Duration) error {
+	left, ok := Remaining(ctx) // asked first, as in expired
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	if left, ok := Remaining(ctx); ok && left < need {
+	if ok && left < need {
 		return inCharge(ctx).wrap(&shortError{need, left})
 	}
 	return nil
@@ -179,10 +191,13 @@ func Require(ctx context.Context, need time.Duration) error {
 // ended is nil as long as ctx has neither ended nor passed its deadline. Otherwise it is the *Error of the budget that
 // ran out or, for a cancelled ctx, an error in which errors.Is finds ctx.Err() and the cause.
 func ended(ctx context.Context) error {
+	err := ctx.Err() // asked first, and once: if it is not nil, what follows is final
 	if e, ok := expired(ctx); ok {
 		return e
 	}
-	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
 	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // one that wraps it says more
 		return fmt.Errorf("%w: %w", err, cause)
 	}
@@ -192,10 +207,11 @@ func ended(ctx context.Context) error {
 // expired is Cause, except that a ctx whose deadline has passed counts as out of time even if its timer has yet to run:
 // the same moment may have reached a socket's deadline before.
 func expired(ctx context.Context) (*Error, bool) {
+	left, ok := Remaining(ctx) // asked first: what has no Err after its deadline was not cancelled before
 	if ctx.Err() != nil {
 		return Cause(ctx)
 	}
-	if left, ok := Remaining(ctx); ok && left <= 0 {
+	if ok && left <= 0 {
 		return inCharge(ctx), true
 	}
 	return nil, false

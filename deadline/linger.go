@@ -15,8 +15,8 @@ func Cleanup(ctx context.Context, d time.Duration) (context.Context, context.Can
 
 // Linger returns a context with the values of ctx that ends d after ctx does: for work that may go on for a moment once
 // its caller has gone. Its cause is then an [*Error] with the name "linger", though its Err is context.Canceled if that
-// of ctx was; its deadline, if ctx has one, is d later than that of ctx. If ctx has ended already, the context ends d
-// from now.
+// of ctx was ([Cause] says who can tell); its deadline, if ctx has one, is d later than that of ctx. If ctx has ended
+// already, the context ends d from now.
 //
 // Nothing but a registration with ctx waits, no goroutine; a timer exists from the end of ctx on. Call cancel as soon
 // as the work is done: it removes both.
@@ -26,7 +26,7 @@ func Linger(ctx context.Context, d time.Duration) (context.Context, context.Canc
 	if ctx.Err() != nil {
 		return With(base, "linger", d)
 	}
-	b := &budgetCtx{own: Error{Name: "linger", Limit: d}}
+	b := &budgetCtx{own: Error{Name: "linger", Limit: d}, parent: base}
 	deadline, bounded := ctx.Deadline()
 	if bounded {
 		base, stopBase = context.WithDeadlineCause(base, deadline.Add(d), &b.own)

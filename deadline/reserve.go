@@ -12,7 +12,7 @@ import (
 // the parent does. Call cancel as soon as the work is done.
 func Reserve(ctx context.Context, name string, keep time.Duration) (context.Context, context.CancelFunc) {
 	t, ok := ctx.Deadline()
-	if !ok {
+	if !ok || keep <= 0 {
 		return unlimited(ctx)
 	}
 	t = t.Add(-keep)

@@ -43,7 +43,7 @@ func TestReserveOfMoreThanIsLeftHasEndedAlready(t *testing.T) {
 }
 
 func TestReserveOfNothingEndsWithTheParent(t *testing.T) {
-	for _, keep := range []time.Duration{0, -ms} {
+	for _, keep := range []time.Duration{0, -ms, math.MinInt64} {
 		bubble(t, func(t *testing.T, ctx context.Context, now func() time.Duration) {
 			outer, stop := deadline.With(ctx, "request", 50*ms)
 			defer stop()
