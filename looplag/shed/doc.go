@@ -36,12 +36,12 @@
 //     tenths of the Sheddable ones are not enough.
 //   - Below Policy.MinVolume requests a second, averaged over about one, nothing is refused.
 //   - A probe that does not run is never late: a Shedder whose probe is stopped opens.
-//   - A refused request is answered before its body has come.
+//   - A refused request is answered before its body has come, but for one of up to 4 KiB in HTTP/1.
 //   - Without requests nothing runs.
 //
 // # Cancellation
 //
-// Nothing blocks, and there is nothing to close: within a second of the last request the timer of the Shedder stops.
+// Nothing blocks, and there is nothing to close: about a second after the last request the timer of the Shedder stops.
 //
 // # Panics
 //

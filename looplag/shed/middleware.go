@@ -9,10 +9,10 @@ import (
 
 // Middleware returns a handler that gives the requests that [Shedder.Allow] admits to next and answers the others with
 // 503 and a Retry-After, without reading their bodies. It must stand before whatever a refused request should not cost:
-// authentication, decoding, limiters that queue. A connection whose client is still sending more than 4 KiB of body,
-// or nobody knows how much, is closed after the answer, as net/http would otherwise read that first. next gets the
-// ResponseWriter as it is, so streams and upgrades work; they are refused, like other requests, only before they begin.
-// Middleware panics if next is nil.
+// authentication, decoding, limiters that queue. In HTTP/1, net/http reads what is left of a body before it answers: up to
+// 4 KiB, to keep the connection. One whose client is still sending more than that, or nobody knows how much, is answered
+// at once and closed. next gets the ResponseWriter as it is, so streams and upgrades work; they are refused, like other
+// requests, only before they begin. Middleware panics if next is nil.
 func (s *Shedder) Middleware(next http.Handler) http.Handler {
 	s.mustBeMade()
 	if next == nil {
@@ -34,7 +34,7 @@ func (s *Shedder) Middleware(next http.Handler) http.Handler {
 
 // retries returns the values of Retry-After around mean: the whole seconds from half to one and a half times of it.
 func retries(mean time.Duration) (values []string) {
-	for s := (mean + time.Second) / 2 / time.Second; s <= mean*3/2/time.Second; s++ {
+	for s := (mean + 2*time.Second - 1) / (2 * time.Second); s <= mean*3/2/time.Second; s++ {
 		values = append(values, strconv.Itoa(int(s)))
 	}
 	return values

@@ -70,17 +70,25 @@ func TestStreamOfHTTP2LeavesItsConnectionOpen(t *testing.T) {
 	})
 }
 
-func TestRetryAfterIsFromOneToThreeSecondsByDefault(t *testing.T) {
-	bubble(t, shed.Policy{}, func(t *testing.T, s *shed.Shedder, late *source) {
-		overloaded(s, late)
-		seen := map[string]bool{}
-		for range 1000 {
-			w := httptest.NewRecorder()
-			s.Middleware(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
-			seen[w.Header().Get("Retry-After")] = true
-		}
-		require.Equal(t, map[string]bool{"": true, "1": true, "2": true, "3": true}, seen)
-	})
+func TestRetryAfterIsInWholeSecondsFromHalfToOneAndAHalfTimesThePolicys(t *testing.T) {
+	for after, want := range map[time.Duration][]string{
+		0:                       {"", "1", "2", "3"},
+		2500 * time.Millisecond: {"", "2", "3"},
+		3 * time.Second:         {"", "2", "3", "4"},
+		4*time.Second + 1:       {"", "3", "4", "5", "6"},
+	} {
+		bubble(t, shed.Policy{RetryAfter: after}, func(t *testing.T, s *shed.Shedder, late *source) {
+			overloaded(s, late)
+			var seen []string
+			for range 1000 {
+				w := httptest.NewRecorder()
+				s.Middleware(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+				seen = append(seen, w.Header().Get("Retry-After"))
+			}
+			slices.Sort(seen)
+			require.Equal(t, want, slices.Compact(seen), "%v", after)
+		})
+	}
 }
 
 func TestPolicyTellsThePriorityOfARequest(t *testing.T) {

@@ -134,12 +134,12 @@ func (s *Shedder) look() {
 		s.control.off()
 	}
 	switch {
-	case s.control.on():
-		s.verdict.Store(uint64(newVerdict(s.control.share, s.rate)))
-		s.timer.Reset(brisk)
 	case now.Sub(s.busy) >= memory:
 		s.rate = [priorities]float64{}
 		s.verdict.Store(uint64(asleep))
+	case s.control.on():
+		s.verdict.Store(uint64(newVerdict(s.control.share, s.rate)))
+		s.timer.Reset(brisk)
 	case s.control.wait() > s.policy.Target:
 		s.verdict.Store(uint64(open))
 		s.timer.Reset(brisk)

@@ -279,6 +279,22 @@ func TestSourceIsAskedOnlyWhileThereAreRequests(t *testing.T) {
 	})
 }
 
+func TestTimerStopsASecondAfterTheLastRequestHoweverLateTheSourceIs(t *testing.T) {
+	for _, each := range []time.Duration{time.Millisecond / 10, 200 * time.Millisecond} { // so many that some are refused, and few
+		bubble(t, shed.Policy{}, func(t *testing.T, s *shed.Shedder, late *source) {
+			late.set(time.Hour)
+			for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(each) {
+				s.Allow(shed.Normal)
+			}
+			require.Equal(t, each < time.Millisecond, s.Stats().Share > 0)
+			time.Sleep(time.Second + 20*time.Millisecond) // two looks
+			asked := late.asked.Load()
+			time.Sleep(time.Minute)
+			require.Equal(t, asked, late.asked.Load())
+		})
+	}
+}
+
 func TestStatsCountByPriority(t *testing.T) {
 	bubble(t, shed.Policy{}, func(t *testing.T, s *shed.Shedder, _ *source) {
 		require.Zero(t, s.Stats())
