@@ -51,8 +51,8 @@ type Breach struct {
 	Profile []byte // for go tool pprof
 	Missing error  // why a part of the evidence is missing; nil if none is
 
-	// Suppressed is how many breaches of the rule have not been reported since its last report, because of Cooldown
-	// or because the function was still busy.
+	// Suppressed is how many breaches of the rule have ended unreported since its last report, because of Cooldown or
+	// because the function was still busy.
 	Suppressed int
 }
 
@@ -88,7 +88,7 @@ func (p *Probe) OnBreach(rule Rule, f func(Breach)) (stop func()) {
 	rule.Lag = cmp.Or(rule.Lag, 10*time.Millisecond)
 	rule.Stall = cmp.Or(rule.Stall, 100*time.Millisecond)
 	rule.Cooldown = cmp.Or(rule.Cooldown, 30*time.Second)
-	r := &reporter{Rule: rule, f: f, told: make(map[*Loop]report)}
+	r := &reporter{Rule: rule, f: f, told: make(map[*Loop]report), late: make(map[*Loop]int64)}
 	w := &p.watchers
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,14 +115,24 @@ type reporter struct {
 	busy       bool             // f runs, or evidence is gathered for it
 	lagging    bool             // lag broke the rule at the last tick
 	untold     bool             // and that has not been reported; implies lagging
-	suppressed int              // breaches since the last report
+	suppressed int              // breaches that ended unreported since the last report
 	told       map[*Loop]report // the last report of each loop; that of lag is nil's
+	late       map[*Loop]int64  // the turns that last too long, by their beginning, and have not been reported
 }
 
 // A report is what is known of one that was made.
 type report struct {
 	quietUntil time.Duration // when Cooldown ends
 	turn       int64         // which turn of the loop it was about
+	again      time.Duration // how long that has to last to be reported again
+}
+
+// suppress counts the turn of l that has ended, unless it was reported.
+func (r *reporter) suppress(l *Loop) {
+	if _, ok := r.late[l]; ok {
+		delete(r.late, l)
+		r.suppressed++
+	}
 }
 
 // judge reports what breaks a rule at a tick that was due at due: the longest wait seen just now was wait. It does not
@@ -144,39 +154,52 @@ func (t *ticks) judge(s Snapshot, due, wait time.Duration, ours bool) {
 			r.suppressed++
 		}
 		r.lagging, r.untold = lagging, lagging && (r.untold || !r.lagging)
-		if r.untold && t.report(r, nil, b) {
+		if r.untold && t.report(r, nil, 0, b) {
 			r.untold = false
 		}
 	}
+	for _, r := range w.reporters {
+		for l, turn := range r.late {
+			if l.began.Load() != turn {
+				r.suppress(l)
+			}
+		}
+	}
 	for _, l := range w.loops {
+		turn := l.began.Load()
 		// As of when the tick was due: if the tick was held up since, so was the loop.
-		if !l.stuck(due) {
+		busy := due + 1 - time.Duration(turn)
+		if turn == 0 || busy <= l.max {
 			continue
 		}
 		for _, r := range w.reporters {
-			if !t.report(r, l, b) {
-				r.suppressed++
+			last := r.told[l]
+			again := last.turn == turn
+			switch {
+			case again && busy <= last.again:
+			case t.report(r, l, turn, b):
+				delete(r.late, l)
+			case !again:
+				r.late[l] = turn
 			}
 		}
 	}
 }
 
-// report has r's function told of b, which is about l if that is not nil, and reports whether it is not too soon for
-// that. The lock of the watchers is held.
-func (t *ticks) report(r *reporter, l *Loop, b Breach) bool {
+// report has r's function told of b, which is about that turn of l if l is not nil, and reports whether it is not too soon
+// for that. The lock of the watchers is held.
+func (t *ticks) report(r *reporter, l *Loop, turn int64, b Breach) bool {
 	now, last := t.now(), r.told[l]
-	var turn int64
+	this := report{quietUntil: now + r.Cooldown, turn: turn}
 	if l != nil {
-		turn = l.turn
 		info := l.info(now)
+		this.again = 2 * info.Busy
 		b.Loop, b.Again = &info, last.turn == turn
 	}
 	if r.busy || !b.Again && now < last.quietUntil {
 		return false
 	}
-	if !b.Again {
-		r.told[l] = report{quietUntil: now + r.Cooldown, turn: turn}
-	}
+	r.told[l] = this
 	b.At, b.Suppressed = time.Now(), r.suppressed
 	r.busy, r.suppressed = true, 0
 	t.reports.Go(func() {

@@ -359,18 +359,97 @@ func TestATurnThatBeginsTooSoonIsReportedIfItLasts(t *testing.T) {
 		probe.OnBreach(looplag.Rule{Cooldown: time.Minute}, got.add)
 		loop := probe.Watch("hub", 50*ms)
 		defer loop.Close()
-		turn := func(d time.Duration) (again []bool) {
+		turn := func(d time.Duration) []looplag.Breach {
 			loop.Begin()
 			sleep(d)
 			loop.End()
-			for _, b := range got.take() {
-				again = append(again, b.Again)
-			}
-			return again
+			return got.take()
 		}
-		require.Equal(t, []bool{false}, turn(100*ms))
+		require.Len(t, turn(100*ms), 1, "at 60 ms")
 		require.Empty(t, turn(time.Second))
-		require.Equal(t, []bool{false, true}, turn(3*time.Minute), "60 ms, 120 ms, … 61 s, 123 s")
+		reports := turn(150 * time.Second)
+		require.Len(t, reports, 2)
+		require.Equal(t, time.Minute+60*ms-1100*ms, reports[0].Loop.Busy, "as soon as Cooldown is over")
+		require.False(t, reports[0].Again)
+		require.Equal(t, 1, reports[0].Suppressed)
+		require.Equal(t, 2*reports[0].Loop.Busy+10*ms, reports[1].Loop.Busy)
+		require.True(t, reports[1].Again)
+		require.Zero(t, reports[1].Suppressed)
+		require.Empty(t, turn(time.Second), "less than Cooldown after the last report")
+	})
+}
+
+func TestATurnThatEndsUnreportedIsSuppressedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())
+		var got breaches
+		probe.OnBreach(looplag.Rule{Cooldown: time.Minute}, got.add)
+		hub, feed := probe.Watch("hub", 50*ms), probe.Watch("feed", 50*ms)
+		defer hub.Close()
+		turn := func(l *looplag.Loop, d time.Duration) []looplag.Breach {
+			l.Begin()
+			sleep(d)
+			l.End()
+			return got.take()
+		}
+		require.Len(t, turn(hub, 100*ms), 1)
+		require.Len(t, turn(feed, 100*ms), 1)
+		for range 3 {
+			require.Empty(t, turn(hub, 10*time.Second))
+		}
+		feed.Begin()
+		sleep(10 * time.Second)
+		feed.Close()
+		feed.End()
+		sleep(time.Minute)
+		reports := turn(hub, 100*ms)
+		require.Len(t, reports, 1)
+		require.Equal(t, 4, reports[0].Suppressed)
+	})
+}
+
+func TestATurnIsReportedAsSoonAsTheFunctionIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())
+		var got breaches
+		probe.OnBreach(looplag.Rule{}, func(b looplag.Breach) {
+			got.add(b)
+			time.Sleep(time.Second)
+		})
+		hub, feed := probe.Watch("hub", 50*ms), probe.Watch("feed", 50*ms)
+		defer hub.Close()
+		defer feed.Close()
+		hub.Begin()
+		sleep(60 * ms)
+		hub.End()
+		require.Len(t, got.take(), 1)
+		feed.Begin()
+		sleep(time.Second + 10*ms)
+		reports := got.take()
+		require.Len(t, reports, 1)
+		require.Equal(t, "feed", reports[0].Loop.Name)
+		require.Zero(t, reports[0].Suppressed)
+		feed.End()
+	})
+}
+
+func TestARuleThatComesLaterReportsATurnThatOthersHaveReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())
+		var first, second breaches
+		probe.OnBreach(looplag.Rule{}, first.add)
+		loop := probe.Watch("hub", 50*ms)
+		defer loop.Close()
+		loop.Begin()
+		sleep(300 * ms)
+		require.Len(t, first.take(), 3)
+		probe.OnBreach(looplag.Rule{}, second.add)
+		sleep(10 * ms)
+		loop.End()
+		require.Empty(t, first.take())
+		reports := second.take()
+		require.Len(t, reports, 1)
+		require.False(t, reports[0].Again)
 	})
 }
 

@@ -135,23 +135,34 @@ func FuzzWindow(f *testing.F) {
 // span is b² × 100 µs: up to 6.5 s.
 func span(b byte) time.Duration { return time.Duration(b) * time.Duration(b) * 100 * time.Microsecond }
 
+// A report is what a Breach tells of a turn.
+type report struct {
+	loop       looplag.LoopInfo
+	again      bool
+	suppressed int
+}
+
 // FuzzTurns makes turns of any length at any distance and compares what is reported with a model: a tick every 10 ms
-// looks how long the turn has lasted.
+// looks how long the turn has lasted, and whether the last report was long enough ago. The cooldown is in units of 10 ms.
 func FuzzTurns(f *testing.F) {
-	f.Add([]byte{5, 60, 5, 49, 5, 51, 5, 255})
-	f.Add([]byte{0, 0, 255, 49, 0, 50, 0, 51})
-	f.Fuzz(func(t *testing.T, ops []byte) {
+	f.Add(byte(0), []byte{5, 60, 5, 49, 5, 51, 5, 255})
+	f.Add(byte(0), []byte{0, 0, 255, 49, 0, 50, 0, 51})
+	f.Add(byte(30), []byte{5, 60, 5, 60, 5, 240, 5, 255, 5, 60, 255, 60})
+	f.Fuzz(func(t *testing.T, tens byte, ops []byte) {
+		cooldown := max(1, time.Duration(tens)*10*ms)
 		ops = ops[:min(len(ops), 100)]
 		synctest.Test(t, func(t *testing.T) {
 			const limit = 50 * ms
 			probe := run(t, looplag.Config{IdleInterval: 10 * ms}, newPipe())
 			var got breaches
-			probe.OnBreach(looplag.Rule{Cooldown: 1}, got.add)
+			probe.OnBreach(looplag.Rule{Cooldown: cooldown}, got.add)
 			loop := probe.Watch("hub", limit)
 			defer loop.Close()
 			var now, spent, longest time.Duration
-			var want []looplag.LoopInfo
+			var want []report
 			var turns, late uint64
+			var quietUntil time.Duration
+			suppressed := 0
 			sleep(ms / 2) // never at the same moment as a tick
 			now += ms / 2
 			for ; len(ops) >= 2; ops = ops[2:] {
@@ -162,14 +173,20 @@ func FuzzTurns(f *testing.F) {
 				loop.Begin()
 				sleep(length)
 				loop.End()
-				bound := limit
+				bound, seen, reported := limit, false, false
 				for tick := began.Truncate(10*ms) + 10*ms; tick < now; tick += 10 * ms {
-					if busy := tick - began; busy > bound {
-						bound = 2 * busy
-						want = append(want, looplag.LoopInfo{
-							Name: "hub", Max: limit, Busy: busy, Turns: turns, Late: late, Spent: spent, Longest: longest,
-						})
+					busy := tick - began
+					seen = seen || busy > limit
+					if busy <= bound || !reported && tick < quietUntil {
+						continue
 					}
+					want = append(want, report{looplag.LoopInfo{
+						Name: "hub", Max: limit, Busy: busy, Turns: turns, Late: late, Spent: spent, Longest: longest,
+					}, reported, suppressed})
+					bound, reported, quietUntil, suppressed = 2*busy, true, tick+cooldown, 0
+				}
+				if seen && !reported {
+					suppressed++
 				}
 				turns++
 				spent += length
@@ -178,12 +195,12 @@ func FuzzTurns(f *testing.F) {
 					late++
 				}
 			}
-			var infos []looplag.LoopInfo
+			var reports []report
 			for _, b := range got.take() {
-				infos = append(infos, *b.Loop)
+				reports = append(reports, report{*b.Loop, b.Again, b.Suppressed})
 				require.Equal(t, "probe_test.go", path.Base(b.File), "in sleep")
 			}
-			require.Equal(t, want, infos)
+			require.Equal(t, want, reports)
 		})
 	})
 }

@@ -22,10 +22,6 @@ type Loop struct {
 	// Written by the loop's goroutine alone.
 	turns, late    atomic.Uint64
 	spent, longest atomic.Int64
-
-	// Of Run's goroutine: the turn that was looked at last, by its beginning, and how long it has to last to be reported.
-	turn  int64
-	bound time.Duration
 }
 
 // LoopInfo describes a watched loop.
@@ -103,6 +99,7 @@ func (l *Loop) Close() {
 	defer w.mu.Unlock()
 	w.loops = slices.DeleteFunc(w.loops, func(other *Loop) bool { return other == l })
 	for _, r := range w.reporters {
+		r.suppress(l)
 		delete(r.told, l)
 	}
 }
@@ -129,21 +126,4 @@ func (l *Loop) info(now time.Duration) LoopInfo {
 		info.Busy = max(0, now+1-time.Duration(began))
 	}
 	return info
-}
-
-// stuck reports whether the loop's turn is to be reported as of now.
-func (l *Loop) stuck(now time.Duration) bool {
-	began := l.began.Load()
-	if began == 0 {
-		return false
-	}
-	if began != l.turn {
-		l.turn, l.bound = began, l.max
-	}
-	busy := now + 1 - time.Duration(began)
-	if busy <= l.bound {
-		return false
-	}
-	l.bound = 2 * max(l.bound, busy)
-	return true
 }
