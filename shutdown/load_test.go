@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -99,7 +98,7 @@ func (l *load) requireNothingLost(t *testing.T, stopped time.Time) {
 	}
 }
 
-func TestHTTPLosesNoRequestAndEndsWithTheLastOne(t *testing.T) {
+func TestHTTPLosesNoRequest(t *testing.T) {
 	cert, pool := certificate(t)
 	for _, c := range []struct {
 		name   string
@@ -114,12 +113,9 @@ func TestHTTPLosesNoRequestAndEndsWithTheLastOne(t *testing.T) {
 		{"HTTP/2", 10, true, &http.Transport{ForceAttemptHTTP2: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var lags []time.Duration
 			for range c.drains {
-				var last atomic.Int64
 				server := &http.Server{ErrorLog: quiet, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					io.Copy(w, r.Body) //nolint:errcheck // the client will notice
-					last.Store(time.Now().UnixNano())
 				})}
 				scheme := "http://"
 				if c.tls {
@@ -132,16 +128,8 @@ func TestHTTPLosesNoRequestAndEndsWithTheLastOne(t *testing.T) {
 				<-l.enough
 				stopped := time.Now()
 				require.NoError(t, s.stop())
-				lags = append(lags, time.Since(time.Unix(0, last.Load())))
 				l.requireNothingLost(t, stopped)
 			}
-			slices.Sort(lags)
-			t.Logf("from the last request to the end of the drain: %v", lags)
-			if c.client.ForceAttemptHTTP2 {
-				return // its connections have their IdleGrace when they have been told to go away
-			}
-			// The machine may have been busy with something else in any of them, but not in every one.
-			require.Less(t, lags[0], 5*time.Millisecond)
 		})
 	}
 }
