@@ -280,6 +280,19 @@ func TestDrainServesARequestThatComesBeforeTheServerSaysThatItsConnectionIsIdle(
 	})
 }
 
+func TestDrainWaitsHalfASecondForAClientWhoseBodyTheHandlerDidNotRead(t *testing.T) {
+	inSite(t, func(t *testing.T, w *world, p *pipes) {
+		w.clients.Go(func() {
+			c := p.dial(t)
+			c.send("POST /?wait=2s HTTP/1.1", "Host: x", "Content-Length: 1000000", "", "")
+			require.True(t, c.answer().Close)
+			require.Equal(t, 2*time.Second, w.elapsed())
+			c.requireClosed()
+		})
+		w.requireDrain(t, time.Second+time.Second/2)
+	})
+}
+
 func TestDrainWaitsForHandlersWhoseConnectionIsClosed(t *testing.T) {
 	inSite(t, func(t *testing.T, w *world, p *pipes) {
 		w.clients.Go(func() {

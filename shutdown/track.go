@@ -20,8 +20,9 @@ type tracker struct {
 
 // Track makes the stop wait, in [InFlight], for a piece of work that is no request: call done when it has ended, once
 // or more often. The name tells it apart in a report. Once intake is closed the work must not be begun: Track returns
-// [ErrStopping], unless ctx is that of a request served by [HTTP] that is still in flight. Track does not wait, and
-// it does not matter whether ctx has ended. If the work is stuck the report tells who called Track.
+// [ErrStopping], unless ctx is that of a request served by [HTTP] that is still in flight, or whose connection has
+// another one in flight. Track does not wait, and it does not matter whether ctx has ended. If the work is stuck the
+// report tells who called Track.
 func (a *App) Track(ctx context.Context, name string) (done func(), err error) {
 	a.mustBeMade()
 	// The number of the goroutine would lead to the stack where it hangs, but costs a walk over the one it has now.
