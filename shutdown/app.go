@@ -90,6 +90,7 @@ type App struct {
 	// Why and when the app was asked to stop: set once, in this order, before stopping is closed.
 	reason    string
 	cause     error
+	culprit   string // the hook that failed with the cause, as hookName has it; empty if Shutdown was given that
 	stoppedAt time.Time
 }
 
@@ -169,12 +170,12 @@ func (a *App) Run(ctx context.Context) error {
 			a.log.Info("shutdown: stopped", slog.Duration("took", r.Took))
 			return r.failure()
 		case <-done:
-			a.stop(context.Cause(ctx).Error(), nil)
+			a.stop(context.Cause(ctx).Error(), nil, "")
 			done = nil
 		case sig := <-signals:
 			switch count.next() {
 			case 1:
-				a.stop("signal "+sig.String(), nil)
+				a.stop("signal "+sig.String(), nil, "")
 			case 2:
 				a.hurry(sig)
 			case 3:
@@ -188,14 +189,14 @@ func (a *App) Run(ctx context.Context) error {
 // a [*Report] with it. Before Run it makes sure that nothing is started; called by a hook that stops, it does nothing.
 func (a *App) Shutdown(cause error) {
 	a.mustBeMade()
-	a.stop("Shutdown was called", cause)
+	a.stop("Shutdown was called", cause, "")
 }
 
-func (a *App) stop(reason string, cause error) {
+func (a *App) stop(reason string, cause error, culprit string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !isClosed(a.stopping) {
-		a.reason, a.cause, a.stoppedAt = reason, cause, time.Now()
+		a.reason, a.cause, a.culprit, a.stoppedAt = reason, cause, culprit, time.Now()
 		close(a.stopping)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -376,6 +377,34 @@ func TestExitCode(t *testing.T) {
 		{fmt.Errorf("main: %w", &shutdown.Report{Forced: syscall.SIGINT}), 130},
 	} {
 		require.Equal(t, c.code, shutdown.ExitCode(c.err), "%v", c.err)
+	}
+}
+
+func TestReportTellsOfEveryFailureOnceEvenIfTheyWrapTheSameError(t *testing.T) {
+	flush := func(context.Context) error { return fmt.Errorf("lost 7 records: %w", io.ErrUnexpectedEOF) }
+	inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+		w.Add(shutdown.Component{Name: "consumer", Stop: flush})
+		time.AfterFunc(time.Second, func() { w.Shutdown(io.ErrUnexpectedEOF) })
+		require.EqualError(t, w.Run(t.Context()), "shutdown: Shutdown was called: unexpected EOF\n"+
+			"consumer (Resources): Stop: lost 7 records: unexpected EOF")
+	})
+	fails := func(context.Context) error { return io.ErrUnexpectedEOF }
+	for _, c := range []struct {
+		worker shutdown.Component
+		how    string
+	}{
+		{shutdown.Component{Run: fails}, "failed"},
+		{shutdown.Component{Start: fails}, "failed to start"},
+	} {
+		inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {
+			c.worker.Name, c.worker.Needs = "worker", []string{"writer"}
+			w.Add(c.worker, shutdown.Component{Name: "writer", Run: func(ctx context.Context) error {
+				<-ctx.Done()
+				return flush(ctx)
+			}})
+			require.EqualError(t, w.Run(t.Context()), `shutdown: "worker" `+c.how+": unexpected EOF\n"+
+				"writer (Resources): Run: lost 7 records: unexpected EOF", "which began before the worker did")
+		})
 	}
 }
 

@@ -28,6 +28,9 @@ type hook struct {
 	done      chan struct{} // closed when it has returned; nil for tracked work
 }
 
+// hookName tells a hook apart from all others of its app.
+func hookName(component, hook string) string { return component + "." + hook }
+
 // runs reports whether the call has not returned.
 func (h *hook) runs() bool { return !isClosed(h.done) }
 
@@ -58,7 +61,7 @@ func (a *App) call(ctx context.Context, c *component, at Phase, name string, f f
 		err := fault.ErrGoexit // unless f returns or panics
 		defer func() {
 			if v := recover(); v != nil {
-				err = fault.Recovered(v, c.Name+"."+name)
+				err = fault.Recovered(v, hookName(c.Name, name))
 			}
 			if outcome != nil {
 				err = outcome(err)

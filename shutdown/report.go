@@ -28,6 +28,9 @@ type Report struct {
 	Components []ComponentInfo
 	// Steps are the calls of hooks, and tracked work that runs or was stuck, in the order in which they began.
 	Steps []Step
+
+	// culprit is the step that has failed with Cause, as hookName has it; empty if none has.
+	culprit string
 }
 
 // Step is the call of one hook.
@@ -60,7 +63,7 @@ type Step struct {
 func (a *App) Report() *Report {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := &Report{Reason: a.reason, Cause: a.cause, Forced: a.forced, Phases: slices.Clone(a.phases)}
+	r := &Report{Reason: a.reason, Cause: a.cause, culprit: a.culprit, Forced: a.forced, Phases: slices.Clone(a.phases)}
 	if isClosed(a.stopping) {
 		r.Deadline = a.stoppedAt.Add(a.config.Timeout)
 		r.Took = time.Since(a.stoppedAt)
@@ -144,14 +147,11 @@ func (r *Report) Error() string {
 	if r.Forced != nil {
 		fmt.Fprintf(&b, "; forced by signal %v after %v", r.Forced, r.Took)
 	}
-	told := r.Cause == nil
 	for _, s := range r.Steps {
 		switch {
 		case s.Stuck:
 			fmt.Fprintf(&b, "\n%s (%v): %s is stuck after %v%s", s.Component, s.Phase, s.Hook, s.Took, indent("\n"+string(s.Stack)))
-		case !told && errors.Is(s.Err, r.Cause):
-			told = true // by the first line
-		case s.Err != nil:
+		case s.Err != nil && hookName(s.Component, s.Hook) != r.culprit: // that one is told of by the first line
 			fmt.Fprintf(&b, "\n%s (%v): %s: %s", s.Component, s.Phase, s.Hook, indent(s.Err.Error()))
 		}
 	}

@@ -44,7 +44,7 @@ func (s *signalCount) next() int {
 func (a *App) hurry(sig os.Signal) {
 	var waiting []string
 	for _, h := range a.unfinished() { // before they are hurried, or those that obey at once would not be named
-		waiting = append(waiting, h.step.Component+"."+h.step.Hook)
+		waiting = append(waiting, hookName(h.step.Component, h.step.Hook))
 	}
 	close(a.hurried)
 	a.log.Warn("shutdown: hurrying", slog.String("signal", sig.String()), slog.Any("waiting", waiting))

@@ -41,7 +41,7 @@ func (a *App) startAll(ctx context.Context, p *plan) {
 	a.log.Info("shutdown: started")
 	a.notifyReady()
 	if finished {
-		a.stop(everyRunReturned, nil)
+		a.stop(everyRunReturned, nil, "")
 	}
 }
 
@@ -96,12 +96,12 @@ func (a *App) callStart(base context.Context, c *component) bool {
 	// If a stop interrupts the start, this comes out of its budget, of which half is left for the hooks.
 	cut := split(min(killAfter+killWait, (a.config.Timeout-a.config.Reserve)/2))
 	if !a.returns(time.Now().Add(cut.grace), h) && a.giveUp(h) {
-		a.stop(fmt.Sprintf("%q did not start", c.Name), nil)
+		a.stop(fmt.Sprintf("%q did not start", c.Name), nil, "")
 		a.kill(base, c, cut.kill)
 		return false
 	}
 	if h.step.Err != nil {
-		a.stop(fmt.Sprintf("%q failed to start", c.Name), h.step.Err)
+		a.stop(fmt.Sprintf("%q failed to start", c.Name), h.step.Err, hookName(c.Name, "Start"))
 	}
 	return ready
 }
@@ -115,8 +115,8 @@ func (a *App) runReturned(c *component, err error) {
 	a.mu.Unlock()
 	switch {
 	case err != nil:
-		a.stop(fmt.Sprintf("%q failed", c.Name), err)
+		a.stop(fmt.Sprintf("%q failed", c.Name), err, hookName(c.Name, "Run"))
 	case finished:
-		a.stop(everyRunReturned, nil)
+		a.stop(everyRunReturned, nil, "")
 	}
 }
