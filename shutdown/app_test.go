@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/grove-go/grove/deadline"
 	"github.com/grove-go/grove/shutdown"
 )
 
@@ -333,6 +334,12 @@ func TestComponentWithoutStopIsStoppedByTheEndOfItsContext(t *testing.T) {
 	})
 }
 
+// lost is an error with a list of causes that is empty.
+type lost struct{}
+
+func (lost) Error() string   { return "lost 3 records" }
+func (lost) Unwrap() []error { return nil }
+
 func TestOnlyTheEndOfItsOwnContextIsNoFailureOfARun(t *testing.T) {
 	broken := errors.New("broken")
 	for name, c := range map[string]struct {
@@ -346,6 +353,18 @@ func TestOnlyTheEndOfItsOwnContextIsNoFailureOfARun(t *testing.T) {
 		"another error":       {func(context.Context) error { return broken }, true},
 		"another one besides": {func(ctx context.Context) error { return errors.Join(ctx.Err(), broken) }, true},
 		"a panic with it":     {func(ctx context.Context) error { panic(ctx.Err()) }, true},
+		"a budget that ended before": {
+			func(ctx context.Context) error {
+				return &deadline.Error{Name: "flush", Limit: time.Second, Err: ctx.Err()}
+			}, true,
+		},
+		"another app with the same end": {
+			func(ctx context.Context) error { return &shutdown.Report{Cause: context.Cause(ctx)} }, true,
+		},
+		"another app with something stuck": {
+			func(context.Context) error { return &shutdown.Report{Steps: []shutdown.Step{{Stuck: true}}} }, true,
+		},
+		"a list of errors that is empty": {func(context.Context) error { return lost{} }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, shutdown.Config{}, func(t *testing.T, w *world) {

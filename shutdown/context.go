@@ -31,11 +31,16 @@ func (a *App) Context(ctx context.Context) context.Context {
 // isEcho reports whether err says nothing but that a context has ended which the app ended itself. errors.Is alone
 // would be satisfied by one part of a joined error that has others.
 func isEcho(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false // the app cancels: where time ran out, something else failed, whatever came of that
+	}
 	switch e := err.(type) { //nolint:errorlint // the tree is walked by hand
-	case *PanicError:
-		return false // whatever it panicked with
+	case *PanicError, *Report:
+		return false // whatever it panicked with, and whatever went wrong in an app within this one
 	case interface{ Unwrap() []error }:
-		return !slices.ContainsFunc(e.Unwrap(), func(part error) bool { return !isEcho(part) })
+		if parts := e.Unwrap(); len(parts) > 0 {
+			return !slices.ContainsFunc(parts, func(part error) bool { return !isEcho(part) })
+		}
 	case interface{ Unwrap() error }:
 		if part := e.Unwrap(); part != nil {
 			return isEcho(part)
