@@ -124,6 +124,9 @@ func (a *App) Add(c ...Component) {
 // Run returns nil if it was asked to stop and everything went well, a [*Report] otherwise, and another error, having
 // started nothing, if the components make no sense together. It returns within Config.Timeout of being asked to
 // stop. Hooks that it has given up on are the only goroutines that it leaves behind. A second call panics.
+//
+// While Run runs, a write to a standard output or error that nobody reads any more fails with EPIPE, as to other pipes,
+// where it would end the process: a reader of the log that ends must not take the requests in flight with it.
 func (a *App) Run(ctx context.Context) error {
 	a.mustBeMade()
 	// What the hooks are given outlives ctx: its end asks for a stop, and must not cut short what it asks for.

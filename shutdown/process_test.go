@@ -97,6 +97,20 @@ func TestProcessWithoutStandardInputLosesNothingEither(t *testing.T) {
 	command(t, "echo", "/bin/sh", "-c", `exec "$0" <&-`).start().requireNothingLost(&http.Transport{})
 }
 
+func TestProcessWhoseLogNobodyReadsAnyMoreStopsInGoodOrder(t *testing.T) {
+	p := command(t, "brief")
+	log, write, err := os.Pipe()
+	require.NoError(t, err)
+	p.Stderr = write
+	p.start()
+	require.NoError(t, write.Close())
+	p.requireLines("ready")
+	require.NoError(t, log.Close())
+	p.terminate()
+	p.requireLines("stopping", "in good order: true")
+	p.requireExit(0)
+}
+
 func TestSecondSignalHurriesTheProcess(t *testing.T) {
 	p := command(t, "patient").start()
 	p.requireLines("ready")

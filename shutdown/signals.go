@@ -20,7 +20,13 @@ func (a *App) signals() (<-chan os.Signal, func()) {
 	if len(a.config.Signals) > 0 { // Notify would take none for all
 		signal.Notify(c, a.config.Signals...)
 	}
-	return c, func() { signal.Stop(c) }
+	// Once somebody asks for it, a write to a log without a reader fails, as others do, and does not end the process.
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, syscall.SIGPIPE)
+	return c, func() {
+		signal.Stop(c)
+		signal.Stop(ignored)
+	}
 }
 
 // signalCount counts the signals that are no echoes.
