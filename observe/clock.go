@@ -161,7 +161,7 @@ func (c *clock) unlogged() []Lint {
 func (c *clock) current() []Lint {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lints
+	return append([]Lint{}, c.lints...)
 }
 
 // history returns the newest samples, oldest first, and the breaches, newest first.

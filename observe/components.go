@@ -13,10 +13,10 @@ type stopState struct {
 	Reason     string      `json:"reason,omitempty"`
 	Took       seconds     `json:"took,omitempty"`
 	Left       seconds     `json:"left,omitempty"` // of its budget
-	Phases     []stopPhase `json:"phases,omitempty"`
+	Phases     []stopPhase `json:"phases"`
 	Components []component `json:"components"`
 	// Tracked is the work that the stop waits for besides, the oldest first, and MoreTracked how much more there is.
-	Tracked     []trackedWork `json:"tracked,omitempty"`
+	Tracked     []trackedWork `json:"tracked"`
 	MoreTracked int           `json:"more_tracked,omitempty"`
 }
 
@@ -37,7 +37,7 @@ type trackedWork struct {
 type component struct {
 	Name  string   `json:"name"`
 	Phase string   `json:"phase"`
-	Needs []string `json:"needs,omitempty"`
+	Needs []string `json:"needs"`
 	State string   `json:"state"`
 	// Doing is what runs, for how long, and Error what has gone wrong.
 	Doing string  `json:"doing,omitempty"`
@@ -47,7 +47,10 @@ type component struct {
 }
 
 func describeStop(r *shutdown.Report, now time.Time) *stopState {
-	s := &stopState{State: "running", Reason: clean(r.Reason, longestText), Took: seconds(r.Took)}
+	s := &stopState{
+		State: "running", Reason: clean(r.Reason, longestText), Took: seconds(r.Took),
+		Phases: make([]stopPhase, 0, len(r.Phases)), Components: make([]component, 0, len(r.Components)), Tracked: []trackedWork{},
+	}
 	if r.Reason != "" {
 		s.State = "stopping"
 		s.Left = seconds(max(0, r.Deadline.Sub(now)))
@@ -61,7 +64,7 @@ func describeStop(r *shutdown.Report, now time.Time) *stopState {
 		if s.State == "running" && (c.State == "starting" || c.State == "waiting") {
 			s.State = "starting"
 		}
-		d := component{Name: title(c.Name, ""), Phase: c.Phase.String(), Needs: c.Needs, State: c.State}
+		d := component{Name: title(c.Name, ""), Phase: c.Phase.String(), Needs: append([]string{}, c.Needs...), State: c.State}
 		for _, step := range r.Steps {
 			if step.Component != c.Name {
 				continue

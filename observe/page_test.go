@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -211,6 +212,29 @@ func TestThePageShowsEverythingAsJSON(t *testing.T) {
 	require.Len(t, st.Lag.Delays, 3)
 	require.NotEmpty(t, st.Lag.Curves[0].Values)
 	require.Equal(t, "running", st.Shutdown.State)
+}
+
+func TestListsWithNothingInThemAreListsInJSON(t *testing.T) {
+	o, _ := newObserver(t, observe.Config{})
+	app, err := shutdown.New(shutdown.Config{Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	app.Add(shutdown.Component{Name: "db", Run: func(context.Context) error { return nil }})
+	o.App(app)
+	nothing := newSite(t, o).get("application/json")
+	o.Probe(looplag.New(looplag.Config{}))
+	require.NoError(t, app.Run(t.Context()))
+	g := taskgroup.New(o.Context(t.Context()))
+	idle := newSite(t, o).get("application/json")
+	require.NoError(t, g.Wait())
+	for body, lists := range map[string][]string{
+		nothing: {"lints", "trees", "executors", "components", "phases", "tracked", "failed_groups", "ended_groups"},
+		idle:    {"loops", "breaches", "tasks", "groups", "needs"},
+	} {
+		require.NotContains(t, body, "null")
+		for _, list := range lists {
+			require.Contains(t, body, `"`+list+`": []`)
+		}
+	}
 }
 
 func TestThePageIsTextForATerminal(t *testing.T) {

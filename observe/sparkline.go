@@ -23,14 +23,14 @@ type sparkline struct {
 
 func curves(samples []sample) []sparkline {
 	duration := func(name string, of func(sample) time.Duration) sparkline {
-		c := sparkline{Name: name, Unit: "s", low: 100e-6, high: 0.1}
+		c := sparkline{Name: name, Values: make([]float64, 0, len(samples)), Unit: "s", low: 100e-6, high: 0.1}
 		for _, s := range samples {
 			c.Values = append(c.Values, of(s).Seconds())
 		}
 		return c.with(func(v float64) string { return seconds(v * float64(time.Second)).String() })
 	}
 	number := func(name string, high float64, of func(sample) float64) sparkline {
-		c := sparkline{Name: name, low: 1, high: high}
+		c := sparkline{Name: name, Values: make([]float64, 0, len(samples)), low: 1, high: high}
 		for _, s := range samples {
 			c.Values = append(c.Values, max(0, of(s)))
 		}

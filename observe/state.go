@@ -20,14 +20,14 @@ import (
 // maxGroups is how many groups the page shows, and maxKinds how many kinds of tasks of each.
 const maxGroups, maxKinds = 200, 20
 
-// state is what the page shows, at one moment, in all its forms.
+// state is what the page shows, at one moment, in all its forms. None of its lists is nil: that would be null in JSON.
 type state struct {
 	At        time.Time       `json:"at"`
 	Process   process         `json:"process"`
 	Lints     []Lint          `json:"lints"`
 	Lag       *lag            `json:"lag,omitempty"`
 	Groups    groups          `json:"groups"`
-	Executors []executorState `json:"executors,omitempty"`
+	Executors []executorState `json:"executors"`
 	Shedding  *shedState      `json:"shedding,omitempty"`
 	Shutdown  *stopState      `json:"shutdown,omitempty"`
 	Bad       []endedGroup    `json:"failed_groups"`
@@ -106,9 +106,9 @@ type groupState struct {
 	By       string       `json:"by,omitempty"` // who has caused it
 	Queued   int          `json:"queued"`
 	Running  int          `json:"running"`
-	Tasks    []task       `json:"tasks,omitempty"`
+	Tasks    []task       `json:"tasks"`
 	Rest     int          `json:"more_tasks,omitempty"`
-	Groups   []groupState `json:"groups,omitempty"`
+	Groups   []groupState `json:"groups"`
 }
 
 type task struct {
@@ -183,6 +183,7 @@ func (o *Observer) state() *state {
 		stats := r.shedder.Stats()
 		s.Shedding = &shedState{Share: stats.Share, Wait: seconds(stats.Wait), Admitted: stats.Admitted, Refused: stats.Refused}
 	}
+	s.Executors = make([]executorState, 0, len(r.executors))
 	for _, p := range r.executors {
 		s.Executors = append(s.Executors, p.describe())
 	}
@@ -194,11 +195,11 @@ func (o *Observer) state() *state {
 }
 
 func describeGroups(trees []taskgroup.GroupInfo, now time.Time) []groupState {
-	var all []groupState
+	all := make([]groupState, 0, len(trees))
 	for _, g := range trees {
 		d := groupState{
 			ID: g.ID, Name: title(g.Name, g.Func), Func: g.Func, At: place(g.File, g.Line), Age: seconds(now.Sub(g.Started)),
-			Queued: g.Queued, Running: g.Running, Rest: g.Running, Groups: describeGroups(g.Groups, now),
+			Queued: g.Queued, Running: g.Running, Rest: g.Running, Tasks: make([]task, 0, len(g.Tasks)), Groups: describeGroups(g.Groups, now),
 		}
 		if !g.Deadline.IsZero() {
 			left := seconds(g.Deadline.Sub(now))
@@ -278,6 +279,7 @@ func (o *Observer) lag(probe *looplag.Probe) *lag {
 	loops := probe.Loops()
 	slices.SortStableFunc(loops, func(a, b looplag.LoopInfo) int { return cmp.Compare(b.Busy, a.Busy) })
 	l.MoreLoops = max(0, len(loops)-maxKinds)
+	l.Loops = make([]loop, 0, len(loops)-l.MoreLoops)
 	for _, i := range loops[:len(loops)-l.MoreLoops] {
 		l.Loops = append(l.Loops, loop{
 			Name: title(i.Name, ""), Max: seconds(i.Max), Busy: seconds(i.Busy), Longest: seconds(i.Longest),
