@@ -4,7 +4,11 @@ import "context"
 
 const EventsVariable = eventsVariable
 
-var ServeEvents = serveEvents
+var (
+	Main        = main
+	Run         = run
+	ServeEvents = serveEvents
+)
 
 // Roll sends requests and reports how many were sent, how often replicas were restarted, and what was lost, as text.
 func Roll(ctx context.Context, requests int64, clients, streams int) (sent int64, restarts int, lost string, err error) {

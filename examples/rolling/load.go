@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -32,13 +33,16 @@ const pause = time.Second
 
 // roll runs everything: replicas, nginx, the load and the restarts.
 func (l *load) roll(ctx context.Context, clients, streams int) error {
+	if _, err := exec.LookPath("nginx"); err != nil {
+		return err // before there is anything to end
+	}
 	dir, err := os.MkdirTemp("", "rolling")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // temporary
 	all, err := startReplicas(ctx, dir)
-	defer all.kill()
+	defer all.end()
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type replicas []*replica
 func startReplicas(ctx context.Context, dir string) (replicas, error) {
 	binary := filepath.Join(dir, "search")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, "github.com/grove-go/grove/examples/search")
+	build.Env = append(os.Environ(), "GOTMPDIR="+dir) // which is removed, also when ctx ends the build
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
@@ -81,7 +82,7 @@ func freeAddr(ctx context.Context, host string) (string, error) {
 // start starts the process and returns when it serves.
 func (r *replica) start(ctx context.Context) error {
 	r.log.Reset()
-	r.process = r.command(context.WithoutCancel(ctx)) // it ends with stop or kill
+	r.process = r.command(context.WithoutCancel(ctx)) // it ends with stop or end
 	out, err := r.process.StderrPipe()
 	if err != nil {
 		return err
@@ -130,14 +131,27 @@ func (all replicas) stop() error {
 	return errors.Join(errs...)
 }
 
-// kill ends the processes that have not ended.
-func (all replicas) kill() {
+// patience is how long the processes that are left may take to stop before they are killed. The events take a second.
+const patience = 10 * time.Second
+
+// end ends the processes that have not ended: in good order, so that they leave no files behind, or else by force.
+func (all replicas) end() {
+	var running replicas
 	for _, r := range all {
 		if r.process.Process != nil && r.process.ProcessState == nil {
-			r.process.Process.Kill() //nolint:errcheck // as well
-			r.copied.Wait()
-			r.process.Wait() //nolint:errcheck // it was killed
+			running = append(running, r)
+			r.process.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it has ended by itself, then
 		}
+	}
+	impatient := time.AfterFunc(patience, func() {
+		for _, r := range running {
+			r.process.Process.Kill() //nolint:errcheck // as above
+		}
+	})
+	defer impatient.Stop()
+	for _, r := range running {
+		r.copied.Wait()
+		r.process.Wait() //nolint:errcheck // how it has ended is no longer of interest
 	}
 }
 
