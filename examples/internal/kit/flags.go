@@ -21,21 +21,9 @@ func (e *UsageError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *UsageError) Unwrap() error { return e.Err }
 
-// Parse sets the flags of fs from the environment, where -addr is called GROVE_ADDR, and then from args, which take
-// precedence. It returns a *[UsageError], or flag.ErrHelp after printing the flags when that is what was asked for.
+// Parse sets the flags of fs from args, and those that are not there from the environment, where -addr is called
+// GROVE_ADDR. It returns a *[UsageError], or flag.ErrHelp after printing the flags when that is what was asked for.
 func Parse(fs *flag.FlagSet, args []string, getenv func(string) string) error {
-	var wrong error
-	fs.VisitAll(func(f *flag.Flag) {
-		name := "GROVE_" + strings.ToUpper(f.Name)
-		if value := getenv(name); value != "" && wrong == nil {
-			if err := fs.Set(f.Name, value); err != nil {
-				wrong = fmt.Errorf("invalid value %q for %s: %w", value, name, err)
-			}
-		}
-	})
-	if wrong != nil {
-		return &UsageError{wrong}
-	}
 	out := fs.Output()
 	fs.SetOutput(io.Discard) // flag would print every error, with all flags, before it returns it
 	err := fs.Parse(args)
@@ -53,7 +41,23 @@ func Parse(fs *flag.FlagSet, args []string, getenv func(string) string) error {
 		fs.VisitAll(func(f *flag.Flag) { flags = append(flags, "-"+f.Name) })
 		return &UsageError{fmt.Errorf("%w; there are %s", err, strings.Join(flags, ", "))}
 	}
-	return nil
+	return parseEnv(fs, getenv)
+}
+
+// parseEnv sets the flags that have not been set.
+func parseEnv(fs *flag.FlagSet, getenv func(string) string) error {
+	set := make(map[string]bool)
+	fs.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	var wrong error
+	fs.VisitAll(func(f *flag.Flag) {
+		name := "GROVE_" + strings.ToUpper(f.Name)
+		if value := getenv(name); value != "" && !set[f.Name] && wrong == nil {
+			if err := fs.Set(f.Name, value); err != nil {
+				wrong = &UsageError{fmt.Errorf("invalid value %q for %s: %w", value, name, err)}
+			}
+		}
+	})
+	return wrong
 }
 
 // Exit prints err, if there is one, and returns the exit code of the process: 0 for success and for help, 2 for a

@@ -34,6 +34,7 @@ func TestParseTakesFlagsBeforeTheEnvironmentBeforeDefaults(t *testing.T) {
 		{nil, nil, "127.0.0.1:8080"},
 		{env, nil, "127.0.0.1:2"},
 		{env, []string{"-addr", "127.0.0.1:3"}, "127.0.0.1:3"},
+		{map[string]string{"GROVE_ADDR": "wrong"}, []string{"-addr", "127.0.0.1:3"}, "127.0.0.1:3"},
 	} {
 		addr, out, err := parse(c.env, c.args...)
 		require.NoError(t, err)
@@ -64,10 +65,12 @@ func TestParseTellsWhatIsAllowed(t *testing.T) {
 }
 
 func TestParsePrintsTheFlagsWhenAskedForHelp(t *testing.T) {
-	_, out, err := parse(nil, "-help")
-	require.ErrorIs(t, err, flag.ErrHelp)
-	require.Contains(t, out, "-addr host:port")
-	require.Contains(t, out, "GROVE_ADDR")
+	for _, env := range []map[string]string{nil, {"GROVE_ADDR": "wrong"}} {
+		_, out, err := parse(env, "-help")
+		require.ErrorIs(t, err, flag.ErrHelp)
+		require.Contains(t, out, "-addr host:port")
+		require.Contains(t, out, "GROVE_ADDR")
+	}
 }
 
 func TestExitPrintsTheStackOfWhatIsStuck(t *testing.T) {
