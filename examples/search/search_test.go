@@ -148,6 +148,26 @@ func TestServerStartsWithoutRedis(t *testing.T) {
 	require.NoError(t, s.stop())
 }
 
+func TestAStopDoesNotWaitForAPostgresThatHangs(t *testing.T) {
+	config, _ := services(t)
+	u, err := url.Parse(config.Postgres.URL)
+	require.NoError(t, err)
+	proxy := servicetest.NewProxy(t, u.Host)
+	u.Host = proxy.Addr
+	config.Postgres.URL, config.Redis.URL = u.String(), ""
+	s := startServer(t, config)
+	proxy.Stall()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/search?q=snowman", nil)
+	require.NoError(t, err)
+	r.Header.Set("Request-Timeout-Ms", "100")
+	resp, err := s.Do(r)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusGatewayTimeout, resp.StatusCode)
+	require.ErrorContains(t, s.stop(), "close the connections to postgres", "pgx gives up by itself, but later")
+	proxy.Cut()
+}
+
 func TestAStopFinishesWritesInTheBackgroundAndEndsTheDebugListenerLast(t *testing.T) {
 	config, proxy := services(t)
 	postgres := servicetest.PostgresConn(t, config.Postgres.URL)

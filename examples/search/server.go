@@ -135,13 +135,15 @@ func addSQLite(app *shutdown.App, telemetry *kit.Telemetry, progress store.Progr
 func addPostgres(app *shutdown.App, c store.PostgresConfig, progress store.Progress) (store.Database, error) {
 	db, err := store.NewPostgres(c)
 	if err != nil {
-		return nil, &kit.UsageError{Err: fmt.Errorf("-postgres: want a URL such as postgres://user@127.0.0.1:5432/db: %w", err)}
+		return nil, &kit.UsageError{Err: fmt.Errorf("-postgres or GROVE_POSTGRES: want a URL such as postgres://user@127.0.0.1:5432/db: %w", err)}
 	}
 	app.Add(shutdown.Component{
 		Name:         "postgres",
 		Start:        func(ctx context.Context) error { return db.Start(ctx, progress) },
 		StartTimeout: time.Minute, // another replica may be loading
-		Stop:         func(context.Context) error { db.Close(); return nil },
+		// The look-ups have ended with their requests: all that could still take time is a server that hangs.
+		StopTimeout: time.Second,
+		Stop:        db.Drain,
 	})
 	return db, nil
 }
@@ -150,7 +152,7 @@ func addPostgres(app *shutdown.App, c store.PostgresConfig, progress store.Progr
 func addRedis(app *shutdown.App, c rediscache.Config) (web.Shared, error) {
 	cache, err := rediscache.New(c)
 	if err != nil {
-		return nil, &kit.UsageError{Err: fmt.Errorf("-redis: want a URL such as redis://127.0.0.1:6379: %w", err)}
+		return nil, &kit.UsageError{Err: fmt.Errorf("-redis or GROVE_REDIS: want a URL such as redis://127.0.0.1:6379: %w", err)}
 	}
 	app.Add(
 		shutdown.Component{

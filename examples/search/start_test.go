@@ -20,10 +20,16 @@ import (
 // start runs a server that is not expected to come up, and returns its exit code and the last line that it prints.
 func start(t *testing.T, args ...string) (code int, line string) {
 	t.Helper()
+	return startIn(t, nil, args...)
+}
+
+// startIn is start with an environment.
+func startIn(t *testing.T, env map[string]string, args ...string) (code int, line string) {
+	t.Helper()
 	var out bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // for one that comes up nevertheless
 	defer cancel()
-	err := search.Run(ctx, args, func(string) string { return "" }, &out)
+	err := search.Run(ctx, args, func(name string) string { return env[name] }, &out)
 	code = kit.Exit(&out, "search", err)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	return code, lines[len(lines)-1]
@@ -38,12 +44,22 @@ func TestWrongFlagsExitWithTwoAndTellWhatIsAllowed(t *testing.T) {
 		{[]string{"-addr", "8080"}, "want host:port, such as 127.0.0.1:8080"},
 		{[]string{"-debug", "127.0.0.1:http"}, "with a port from 0 to 65535"},
 		{[]string{"-redis", "http://127.0.0.1"}, "want a URL such as redis://127.0.0.1:6379"},
+		{[]string{"-redis", "redis://127.0.0.1:99999"}, "want a port from 1 to 65535"},
 		{[]string{"-postgres", "mysql://127.0.0.1"}, "want a URL such as postgres://user@127.0.0.1:5432/db"},
 	} {
 		code, line := start(t, append([]string{"-addr", "127.0.0.1:0", "-debug", "127.0.0.1:0"}, c.args...)...)
 		require.Equal(t, 2, code, line)
 		require.True(t, strings.HasPrefix(line, "search: "), line)
 		require.Contains(t, line, c.want)
+	}
+}
+
+func TestAWrongURLIsBlamedOnTheFlagOrTheEnvironment(t *testing.T) {
+	for _, name := range []string{"redis", "postgres"} {
+		env := "GROVE_" + strings.ToUpper(name)
+		code, line := startIn(t, map[string]string{env: "foo://"})
+		require.Equal(t, 2, code, line)
+		require.True(t, strings.HasPrefix(line, "search: -"+name+" or "+env+": want a URL such as "+name+"://"), line)
 	}
 }
 

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -61,7 +64,7 @@ type Cache struct {
 
 // New checks the configuration. It connects to nothing before [Cache.Start].
 func New(c Config) (*Cache, error) {
-	option, err := rueidis.ParseURL(c.URL)
+	option, err := rueidis.ParseURL(strings.TrimSuffix(c.URL, "/")) // which would be an empty database number
 	if wrong, ok := errors.AsType[*url.Error](err); ok {
 		return nil, fmt.Errorf("redis: %w", wrong.Err) // the rest of it has the URL, and so the password
 	}
@@ -70,6 +73,12 @@ func New(c Config) (*Cache, error) {
 	}
 	if len(option.InitAddress) != 1 {
 		return nil, fmt.Errorf("redis: want one address, not %d", len(option.InitAddress))
+	}
+	if option.DialCtxFn == nil { // else it is the path of a unix socket
+		_, port, _ := net.SplitHostPort(option.InitAddress[0])
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("redis: want a port from 1 to 65535, not %q", port)
+		}
 	}
 	option.ForceSingleClient = true // also: a client that comes to life later if Redis is not there yet
 	option.DisableRetry = true      // a failure is a miss
@@ -104,7 +113,7 @@ func callerEnded(err error) bool {
 	return timeout && spent.Inherited || errors.Is(err, context.Canceled)
 }
 
-// Start connects. A Redis that does not answer is logged and tried again with every request that the breaker lets
+// Start connects. A Redis that does not answer, or refuses, is logged and tried again with every request that the breaker lets
 // through: a server that can do without its cache should also start without it.
 func (c *Cache) Start(ctx context.Context) error {
 	client, err := rueidis.NewClient(c.option)
@@ -112,7 +121,7 @@ func (c *Cache) Start(ctx context.Context) error {
 		return fmt.Errorf("redis: %w", err)
 	}
 	if err != nil {
-		c.log.Warn("redis does not answer; starting without it", "error", err)
+		c.log.Warn("redis cannot be used; starting without it", "error", err)
 	}
 	c.client = client
 	c.writes = taskgroup.New(context.WithoutCancel(ctx), taskgroup.Name("write-back"), taskgroup.Limit(pending))

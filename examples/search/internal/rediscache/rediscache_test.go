@@ -187,6 +187,23 @@ func TestDrainCancelsWritesWhenItsContextEnds(t *testing.T) {
 	proxy.Open()
 }
 
+func TestNewTakesURLsWithoutADatabase(t *testing.T) {
+	for _, url := range []string{
+		"redis://127.0.0.1", "redis://127.0.0.1/", "redis://user:secret@127.0.0.1:16399/", "rediss://[::1]:65535/", "unix:///run/a:b.sock",
+	} {
+		_, err := rediscache.New(rediscache.Config{URL: url})
+		require.NoError(t, err, url)
+	}
+}
+
+func TestStartTellsWhatARedisThatRefusesSays(t *testing.T) {
+	url, _ := servicetest.Redis(t)
+	var log safeBuffer
+	start(t, rediscache.Config{URL: "redis://" + servicetest.Addr(t, url) + "/123456789", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	require.Contains(t, log.String(), "redis cannot be used; starting without it")
+	require.Contains(t, log.String(), "DB index is out of range")
+}
+
 func TestNewRefusesAURLThatItCannotRead(t *testing.T) {
 	for url, want := range map[string]string{
 		"http://127.0.0.1":                               "invalid URL scheme",
@@ -194,6 +211,8 @@ func TestNewRefusesAURLThatItCannotRead(t *testing.T) {
 		"redis://127.0.0.1:1?addr=127.0.0.1:2":           "want one address",
 		"redis://" + strings.Repeat("%", 3) + "@nowhere": "invalid",
 		"redis://user:secret@127.0.0.1:port":             "invalid port",
+		"redis://user:secret@127.0.0.1:99999":            "want a port from 1 to 65535",
+		"redis://127.0.0.1:0":                            "want a port from 1 to 65535",
 	} {
 		_, err := rediscache.New(rediscache.Config{URL: url})
 		require.ErrorContains(t, err, want)

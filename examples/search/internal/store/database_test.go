@@ -67,7 +67,7 @@ func startPostgresAt(t testing.TB, c store.PostgresConfig) *store.Postgres {
 	db, err := store.NewPostgres(c)
 	require.NoError(t, err)
 	require.NoError(t, db.Start(t.Context(), nil))
-	t.Cleanup(db.Close)
+	t.Cleanup(func() { require.NoError(t, db.Drain(context.WithoutCancel(t.Context()))) })
 	return db
 }
 
@@ -156,6 +156,7 @@ func byRuneReturnsTheCharacterOrNone(t *testing.T, db store.Database) {
 		'A':            {{Rune: 'A', Name: "LATIN CAPITAL LETTER A"}},
 		0x10FFFF:       nil,
 		'\u4E00':       nil,
+		'\u00A0':       {{Rune: '\u00A0', Name: "NO-BREAK SPACE"}},
 		utf8.RuneError: {{Rune: 0xFFFD, Name: "REPLACEMENT CHARACTER"}},
 	} {
 		got, err := db.ByRune(t.Context(), r)

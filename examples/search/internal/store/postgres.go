@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/grove-go/grove/examples/search/internal/ucd"
+	"github.com/grove-go/grove/executor"
 )
 
 // PostgresConfig says where a [Postgres] is and how long its queries may take.
@@ -39,9 +40,11 @@ var cancelGrace = 100 * time.Millisecond
 // wait two minutes, and while it does so in all its places it serves nobody, even if the server is back.
 var connectTimeout = 5 * time.Second
 
-// Postgres is a [Database] in a PostgreSQL server. Waiting for a server costs no processor, so there is no executor
-// in front of it: the connections of the pool are the limit.
+// Postgres is a [Database] in a PostgreSQL server. Waiting for a server costs no processor, so its connections are the
+// limit. There is an executor with a worker for each in front of them only so that callers can leave while a connection
+// waits for cancelGrace.
 type Postgres struct {
+	calls  *executor.Pool
 	config *pgxpool.Config
 	schema pgx.Identifier
 	table  pgx.Identifier
@@ -70,7 +73,12 @@ func NewPostgres(c PostgresConfig) (*Postgres, error) {
 	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn(), DeadlineDelay: cancelGrace}
 	}
+	calls, err := executor.New(executor.Config{Name: "postgres", Workers: int(config.MaxConns), Queue: executor.Unbounded})
+	if err != nil {
+		return nil, err
+	}
 	return &Postgres{
+		calls:  calls,
 		config: config,
 		schema: pgx.Identifier{c.Schema},
 		table:  pgx.Identifier{c.Schema, tableName},
@@ -87,7 +95,7 @@ func (p *Postgres) Start(ctx context.Context, progress Progress) (err error) {
 	}
 	// One transaction: either the table is there with all its rows and indexes, or it is not there.
 	if err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error { return p.load(ctx, tx, progress) }); err != nil {
-		p.pool.Close()
+		p.Drain(ctx) //nolint:errcheck // what keeps the connections from closing is err
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err) // pgx may tell only of the connection that it has closed because of it
 		}
@@ -147,8 +155,8 @@ func (p *Postgres) load(ctx context.Context, tx pgx.Tx, progress Progress) error
 	return nil
 }
 
-// ByName implements [Database]. It waits for a connection and for the server. When ctx ends, the connection waits a
-// little longer for the server's answer, so that it can be used again.
+// ByName implements [Database]. It waits for a connection and for the server. When ctx ends it returns at once; the
+// connection waits a little longer for the server's answer, so that it can be used again.
 func (p *Postgres) ByName(ctx context.Context, words []string, limit int) ([]ucd.Char, error) {
 	conditions, args := make([]string, len(words)), make([]any, len(words), len(words)+1)
 	for i, word := range words {
@@ -166,12 +174,29 @@ func (p *Postgres) ByRune(ctx context.Context, r rune) ([]ucd.Char, error) {
 }
 
 func (p *Postgres) query(ctx context.Context, query string, args ...any) ([]ucd.Char, error) {
-	rows, err := p.pool.Query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[ucd.Char])
+	return executor.Do(ctx, p.calls, func(ctx context.Context) ([]ucd.Char, error) {
+		rows, err := p.pool.Query(ctx, query, args...)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowToStructByPos[ucd.Char])
+	})
 }
 
-// Close closes the connections. It waits for those that are in use.
-func (p *Postgres) Close() { p.pool.Close() }
+// Drain lets running look-ups end, those that their callers have left too, refuses new ones, and closes the connections.
+// When ctx ends first it returns an error, and the connections go on closing: pgx waits 15 s for a server that does not
+// say that it has cancelled a query. Drain may be called again to wait for that.
+func (p *Postgres) Drain(ctx context.Context) error {
+	err := p.calls.Drain(ctx)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		p.pool.Close()
+	}()
+	select {
+	case <-closed:
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, fmt.Errorf("close the connections to postgres: %w", context.Cause(ctx)))
+	}
+}

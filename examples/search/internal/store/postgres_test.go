@@ -41,7 +41,7 @@ func TestPostgresStartLoadsOnceWhenReplicasStartAtTheSameTime(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			defer db.Close()
+			defer db.Drain(t.Context()) //nolint:errcheck // it waits, since the test does
 			if found, err := db.ByName(t.Context(), []string{"SNOWMAN"}, 20); err != nil || len(found) != 3 {
 				t.Errorf("got %v, %v", found, err)
 			}
@@ -58,7 +58,7 @@ func TestPostgresReportsProgressOnlyWhenItLoads(t *testing.T) {
 		db, err := store.NewPostgres(store.PostgresConfig{URL: url, Schema: schema})
 		require.NoError(t, err)
 		require.NoError(t, db.Start(t.Context(), progress.report))
-		db.Close()
+		require.NoError(t, db.Drain(t.Context()))
 		return progress
 	}
 	first, second := start(), start()
@@ -80,7 +80,7 @@ func TestPostgresStartLeavesNothingBehindWhenItsContextEnds(t *testing.T) {
 	startPostgresAt(t, store.PostgresConfig{URL: url, Schema: schema})
 }
 
-func TestPostgresKeepsTheConnectionOfACancelledQuery(t *testing.T) {
+func TestPostgresLetsCallersLeaveAtOnceAndKeepsTheConnection(t *testing.T) {
 	url, schema := servicetest.Postgres(t)
 	defer func(usual time.Duration) { *store.CancelGrace = usual }(*store.CancelGrace)
 	*store.CancelGrace = time.Minute
@@ -99,14 +99,31 @@ func TestPostgresKeepsTheConnectionOfACancelledQuery(t *testing.T) {
 	}()
 	waitForLock(t, servicetest.PostgresConn(t, url), schema)
 	cancel()
-	exec(t, blocker, "ROLLBACK")
-	if err := <-failed; err != nil { // unless the answer was faster than the cancellation
-		require.ErrorIs(t, err, context.Canceled)
-	}
+	require.ErrorIs(t, <-failed, context.Canceled)
+	exec(t, blocker, "ROLLBACK") // only now does the server answer, which is too late for a caller that waits
 
 	_, err := db.ByName(t.Context(), []string{"SNOW"}, 20)
 	require.NoError(t, err)
 	require.Equal(t, before, db.Connections())
+}
+
+func TestPostgresDrainEndsWithItsContextWhenTheServerHangs(t *testing.T) {
+	url, schema := servicetest.Postgres(t)
+	u, err := neturl.Parse(url)
+	require.NoError(t, err)
+	proxy := servicetest.NewProxy(t, u.Host)
+	u.Host = proxy.Addr
+	db := startPostgresAt(t, store.PostgresConfig{URL: u.String(), Schema: schema})
+	proxy.Stall()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = db.ByName(ctx, []string{"SNOW"}, 20)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+
+	ctx, cancel = context.WithTimeout(t.Context(), 500*time.Millisecond) // is more than cancelGrace, and less than pgx waits
+	defer cancel()
+	require.ErrorIs(t, db.Drain(ctx), context.DeadlineExceeded)
+	proxy.Cut()
 }
 
 // waitForLock returns when a query waits for a lock on the table of schema.

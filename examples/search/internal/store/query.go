@@ -7,7 +7,7 @@ import (
 
 // Query asks for characters. Queries that ask for the same are equal, so a Query can be the key of a cache.
 type Query struct {
-	// Text is either a single character or upper-case words with one space between them.
+	// Text is either a single character, which may be white space, or upper-case words with one space between them.
 	Text string
 	// Limit is how many characters the answer may have at most.
 	Limit int
@@ -16,7 +16,9 @@ type Query struct {
 // NewQuery makes the Query of a text as a person typed it. A text of a single character asks for that character as
 // well as for the names it occurs in.
 func NewQuery(text string, limit int) Query {
-	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) > 1 {
+		text = strings.Join(strings.Fields(text), " ")
+	}
 	if utf8.RuneCountInString(text) > 1 {
 		text = upper(text)
 	}

@@ -21,6 +21,13 @@ func TestASingleCharacterIsNotFoldedSinceItAsksForItself(t *testing.T) {
 	require.NotEqual(t, store.NewQuery("a", 1), store.NewQuery("A", 1))
 }
 
+func TestASingleCharacterOfWhiteSpaceIsNotLeftOut(t *testing.T) {
+	for _, space := range []string{" ", "\u00A0", "\u3000"} {
+		require.Equal(t, space, store.NewQuery(space, 1).Text)
+	}
+	require.Empty(t, store.NewQuery(" \u00A0", 1).Text)
+}
+
 func TestLettersThatAreInNoNameAreNotTurnedIntoOnesThatAre(t *testing.T) {
 	require.Equal(t, "ſNOW", store.NewQuery("ſnow", 1).Text)
 }

@@ -128,7 +128,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// watch shows what the pool in front of the database does, while somebody looks. There is none in front of Postgres.
+// watch shows what the pool in front of SQLite does, while somebody looks. Nothing is shown of Postgres.
 async function watch() {
   if (document.visibilityState === "visible") {
     try {
