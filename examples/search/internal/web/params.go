@@ -25,7 +25,7 @@ const (
 
 // allowed tells for each parameter what it may be.
 var allowed = map[string]string{
-	"q": fmt.Sprintf("text of 1 to %d characters in at most %d words: valid UTF-8 without control characters",
+	"q": fmt.Sprintf("text of 1 to %d characters in at most %d words: valid UTF-8 without control characters other than white space",
 		maxChars, maxWords),
 	"limit": fmt.Sprintf("a whole number from 1 to %d", maxLimit),
 }
@@ -62,13 +62,15 @@ func parse(rawQuery string) (store.Query, error) {
 
 // wrongText says what is wrong with the text of a query, as the rest of a sentence about it; empty if nothing is.
 func wrongText(text string) string {
-	switch words := strings.Fields(text); {
+	switch words, chars := strings.Fields(text), utf8.RuneCountInString(text); {
 	case !utf8.ValidString(text):
 		return "is not valid UTF-8"
-	case len(words) == 0:
+	case chars == 0:
 		return "is empty"
-	case utf8.RuneCountInString(text) > maxChars:
-		return fmt.Sprintf("has %d characters", utf8.RuneCountInString(text))
+	case chars > 1 && len(words) == 0:
+		return "is only white space" // a single character asks for itself
+	case chars > maxChars:
+		return fmt.Sprintf("has %d characters", chars)
 	case len(words) > maxWords:
 		return fmt.Sprintf("has %d words", len(words))
 	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }):

@@ -17,11 +17,11 @@ func TestBadInputIsAProblemThatNamesTheFieldAndWhatIsAllowed(t *testing.T) {
 	for query, want := range map[string]struct{ field, detail, allowed string }{
 		"":                        {"q", "empty", "1 to 100 characters"},
 		"q=":                      {"q", "empty", "1 to 100 characters"},
-		"q=+%09":                  {"q", "empty", "1 to 100 characters"},
+		"q=+%09":                  {"q", "only white space", "1 to 100 characters"},
 		"q=" + long:               {"q", "101 characters", "1 to 100 characters"},
 		"q=a+b+c+d+e+f+g+h+i":     {"q", "9 words", "at most 8 words"},
 		"q=%ff":                   {"q", "not valid UTF-8", "valid UTF-8"},
-		"q=snow%00man":            {"q", "control character", "without control characters"},
+		"q=snow%00man":            {"q", "control character", "without control characters other than white space"},
 		"q=%C2%85x%1b":            {"q", "control character", "without control characters"},
 		"q=a&q=b":                 {"q", "more than once", "1 to 100 characters"},
 		"q=a&limit=0":             {"limit", "whole number", "from 1 to 100"},

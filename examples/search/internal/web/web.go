@@ -110,7 +110,7 @@ func (s *search) answer(ctx context.Context, q store.Query, path *timing) ([]byt
 	if s.Shared != nil {
 		began = time.Now()
 		body, err := s.Shared.Get(ctx, key(q))
-		hit := err == nil && json.Valid(body)
+		hit := err == nil && isAnswer(body)
 		path.add("l2", began, outcome(hit, err))
 		if hit {
 			s.cache.Set(q, body)
@@ -136,6 +136,11 @@ func (s *search) answer(ctx context.Context, q store.Query, path *timing) ([]byt
 func key(q store.Query) string {
 	const form = "1"
 	return form + ":" + ucd.Version + ":" + strconv.Itoa(q.Limit) + ":" + q.Text
+}
+
+// isAnswer reports whether body looks like what encode returns: others may write to the shared cache, too.
+func isAnswer(body []byte) bool {
+	return bytes.HasPrefix(body, []byte(`{"results":[`)) && json.Valid(body)
 }
 
 // result is a character as the answer has it.

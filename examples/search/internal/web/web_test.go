@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -147,6 +149,15 @@ func TestServerTimingHasMilliseconds(t *testing.T) {
 	})
 }
 
+func TestASingleCharacterOfWhiteSpaceAsksForItself(t *testing.T) {
+	for _, space := range []rune{' ', 0xA0, 0x3000} {
+		s := newSite(&database{findRune: func(r rune) []ucd.Char { return []ucd.Char{{Rune: r, Name: "SPACE"}} }}, nil)
+		resp, body := s.get(t, "/search?q="+url.QueryEscape(string(space)))
+		require.Equal(t, http.StatusOK, resp.Code, body)
+		require.Contains(t, body, fmt.Sprintf(`"code":"U+%04X"`, space))
+	}
+}
+
 func TestADifferentLimitIsADifferentAnswer(t *testing.T) {
 	db := findsSnowman()
 	s := newSite(db, &shared{entries: map[string][]byte{}})
@@ -169,12 +180,17 @@ func TestWhatIsNoAnswerInTheSharedCacheIsAMiss(t *testing.T) {
 	s := newSite(findsSnowman(), l2)
 	s.get(t, "/search?q=snowman")
 	require.Len(t, l2.entries, 1)
-	for key := range l2.entries {
-		l2.entries[key] = []byte(`{"results":[{`)
+	for _, foreign := range []string{`{"results":[{`, `{"results":null}`, `{"error":"x"}`, `{}`, `[]`, `"x"`, "null", "1", ""} {
+		for key := range l2.entries {
+			l2.entries[key] = []byte(foreign)
+		}
+		replica := newSite(findsSnowman(), l2)
+		resp, body := replica.get(t, "/search?q=snowman")
+		require.JSONEq(t, snowmanAnswer, body)
+		require.Equal(t, "l1;desc=miss, l2;desc=miss, db;desc=hit", path(resp))
+		_, body = replica.get(t, "/search?q=snowman")
+		require.JSONEq(t, snowmanAnswer, body)
 	}
-	resp, body := newSite(findsSnowman(), l2).get(t, "/search?q=snowman")
-	require.JSONEq(t, snowmanAnswer, body)
-	require.Equal(t, "l1;desc=miss, l2;desc=miss, db;desc=hit", path(resp))
 }
 
 func TestSearchNamesTheBudgetThatRanOut(t *testing.T) {
