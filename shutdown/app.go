@@ -126,7 +126,8 @@ func (a *App) Add(c ...Component) {
 // stop. Hooks that it has given up on are the only goroutines that it leaves behind. A second call panics.
 //
 // While Run runs, a write to a standard output or error that nobody reads any more fails with EPIPE, as to other pipes,
-// where it would end the process: a reader of the log that ends must not take the requests in flight with it.
+// where it would end the process: a reader of the log that ends must not take the requests in flight with it. An app that
+// takes no signals leaves that as it is.
 func (a *App) Run(ctx context.Context) error {
 	a.mustBeMade()
 	// What the hooks are given outlives ctx: its end asks for a stop, and must not cut short what it asks for.

@@ -16,13 +16,12 @@ func (a *App) signals() (<-chan os.Signal, func()) {
 	if a.config.SignalSource != nil {
 		return a.config.SignalSource, func() {}
 	}
-	c := make(chan os.Signal, 1)
+	c, ignored := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	if len(a.config.Signals) > 0 { // Notify would take none for all
 		signal.Notify(c, a.config.Signals...)
+		// Once somebody asks for it, a write to a log without a reader fails, as others do, and does not end the process.
+		signal.Notify(ignored, syscall.SIGPIPE)
 	}
-	// Once somebody asks for it, a write to a log without a reader fails, as others do, and does not end the process.
-	ignored := make(chan os.Signal, 1)
-	signal.Notify(ignored, syscall.SIGPIPE)
 	return c, func() {
 		signal.Stop(c)
 		signal.Stop(ignored)
