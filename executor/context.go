@@ -30,7 +30,7 @@ type scope struct {
 	// Guarded by Pool.mu. Invariant: calls wait only while one has the turn.
 	up       *scope // the call in whose slot this one runs, nil if it has one of its own
 	own      *callContext
-	stuck    int  // calls in this slot that have been reported; more than 0 counts in Pool.stuck. Of a call with a slot of its own
+	stuck    int  // calls in this slot that are stuck, for Pool.stuck; of a call with a slot of its own
 	returned bool // fn has returned, or is not going to be called
 	busy     bool // a nested call has the turn
 	waiting  list // nested calls

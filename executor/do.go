@@ -37,7 +37,8 @@ func Name(name string) CallOption { return CallOption{name: name} }
 func Key(key string) CallOption { return CallOption{key: key} }
 
 // Priority lets the call go before those of lower levels that wait, whatever their keys, except that each level that waits
-// has a turn after sixteen turns of others, or seventeen. It changes nothing for calls that run. It panics if there is no such level.
+// has a turn after sixteen turns of others, or seventeen. It changes nothing for calls that run. It panics if there is no
+// such level.
 func Priority(level Level) CallOption {
 	if level < Low || level > High {
 		panic(fmt.Sprintf("executor: Priority called with %d, want Low, Normal or High", level))

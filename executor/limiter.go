@@ -46,8 +46,7 @@ func (r *round) adapt(s Sample, bad bool, growth float64) float64 {
 
 // AIMD is a [Limiter] that allows one call more after as many as the limit have returned within latency, if at least half of
 // the limit was used, and a tenth less after one that took longer or was abandoned, at most once in as many calls as the
-// limit. The pools of several processes that call the same service come to equal
-// shares of it.
+// limit. The pools of several processes that call the same service come to equal shares of it.
 func AIMD(latency time.Duration) Limiter {
 	if latency <= 0 {
 		panic(fmt.Sprintf("executor: AIMD called with latency %v, want more than 0", latency))

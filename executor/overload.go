@@ -98,7 +98,7 @@ func (o *overload) measure(run time.Duration) {
 	}
 }
 
-// watchQueueLocked begins to watch over a call that has been queued, and is the first to wait after there was none or not.
+// watchQueueLocked begins to watch over a call that has been queued; first tells that no other waited.
 func (p *Pool) watchQueueLocked(c *call, first bool) {
 	o := p.overload
 	o.byAge.push(c)

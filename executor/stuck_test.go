@@ -175,3 +175,36 @@ func TestReportThatExitsIsOver(t *testing.T) {
 		require.NoError(t, p.Drain(t.Context()))
 	})
 }
+
+// below calls f below so many frames.
+func below(frames int, f func()) {
+	if frames > 0 {
+		below(frames-1, f)
+		return
+	}
+	f()
+}
+
+func TestStackOfAnInlineCallIsEmptyWhereTracebacksLeaveItOut(t *testing.T) {
+	for _, frames := range []int{20, 60} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, executor.Config{Workers: 1})
+			release := make(chan struct{})
+			ended := background(func() (n int, err error) {
+				below(frames, func() {
+					n, err = executor.Do(t.Context(), p, func(context.Context) (int, error) {
+						below(frames, func() { <-release })
+						return 1, nil
+					}, executor.Inline())
+				})
+				return n, err
+			})
+			var left *executor.DrainError
+			require.ErrorAs(t, p.Close(), &left)
+			require.Len(t, left.Running, 1)
+			require.Equal(t, frames > 50, len(left.Running[0].Stack) == 0)
+			close(release)
+			require.NoError(t, (<-ended).err)
+		})
+	}
+}

@@ -41,7 +41,8 @@ const (
 // The wait ends within 5 ms of the end of the last request, or of the last connection's IdleGrace if that comes later.
 // A request whose handler has left more than 256 KiB of its body unread, or has hit the limit of an http.MaxBytesReader,
 // ends half a second after its answer: so long net/http keeps the connection of a client that may still be sending, which
-// would lose the answer otherwise. Where clients need longer than that for their next request, Config.DrainDelay gives them time.
+// would lose the answer otherwise. Where clients need longer than that for their next request, Config.DrainDelay gives
+// them time.
 //
 // The context of requests is that of the component's Run. It has the values of App.Run's context, [Stopping] and
 // [App.Track] work with it, and it ends only when the wait is over or out of time. So handlers finish what they have

@@ -121,8 +121,8 @@ func (g *Group) Go(f func(ctx context.Context) error) {
 }
 
 // TryGo is [Group.Go] if the group is below its limit. It returns false, and has done nothing, if it is not, or is
-// cancelled, or Wait has returned. A task counts until its goroutine is through with it, some microseconds after others can
-// know that it has returned; units of a [Limiter] are waited for in the queue.
+// cancelled, or Wait has returned. A task counts until its goroutine is through with it, a moment after others can know
+// that it has returned; units of a [Limiter] are waited for in the queue.
 func (g *Group) TryGo(f func(ctx context.Context) error) bool {
 	if f == nil {
 		panic("taskgroup: TryGo called with a nil function")

@@ -25,7 +25,8 @@ func NewLimiter(n int64) *Limiter {
 
 // Use makes each task of the group take units of l, as many as its [Task.Weight], while it runs. A task lends its units
 // while others that use l are waited for, in a group inside it or by [Future.Await], so nesting groups on one limiter cannot
-// deadlock. It does so whoever waits, even if that is a goroutine beside it that has its context. The sequence of a loop is run with the units of a task of the loop, and must not wait for a group that uses l.
+// deadlock. It does so whoever waits, even if that is a goroutine beside it that has its context. The sequence of a loop is
+// run with the units of a task of the loop, and must not wait for a group that uses l.
 func Use(l *Limiter) Option {
 	if l == nil {
 		panic("taskgroup: Use called with a nil Limiter")
